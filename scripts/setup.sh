@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# Set up everything that deepfer needs, in the folder .venv of the repository:
+#
+#   scripts/setup.sh          what is needed to run it
+#   scripts/setup.sh --test   and what its tests need (TensorFlow among it)
+#
+# Where ROS 2 is sourced, its own Python and packages are used; elsewhere ROS 2 Kilted is installed
+# from wheels. Run it as often as you like: it does only what is missing, and a run that was
+# interrupted is completed by the next one. PYTHON=python3.12 chooses the Python.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$root"
+venv=$root/.venv
+state=$venv/.deepfer # what has been completed, one file for each step
+log=$root/log/setup.log
+
+want_tests=false
+for argument in "$@"; do
+  case $argument in
+    --test) want_tests=true ;;
+    *) echo "scripts/setup.sh: unknown argument '$argument'; it takes only --test" >&2; exit 2 ;;
+  esac
+done
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'setup failed: %s\n' "$*" >&2; exit 1; }
+
+# The ROS wheels set these two for their own Python. Inherited from such a Python, they would break
+# every other one.
+if [ -n "${_ROS_WHEELS_BOOTSTRAP_COMPLETE:-}" ]; then
+  unset _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
+fi
+unset PYTHONHOME
+
+# --- which ROS and which Python -------------------------------------------------------------------
+
+# "wheels", or the name of the distribution that is sourced in this shell. scripts/env.sh puts .venv
+# itself on AMENT_PREFIX_PATH, which does not count.
+ros=wheels
+if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]; then
+  ros=$ROS_DISTRO
+fi
+
+python_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>>"$log"; }
+
+suits() {
+  case $(python_version "$1" || true) in
+    3.10 | 3.11 | 3.12 | 3.13) ;;
+    *) return 1 ;;
+  esac
+  [ "$ros" = wheels ] || "$1" -c 'import rclpy' 2>>"$log"
+}
+
+find_python() {
+  local candidate
+  if [ -n "${PYTHON:-}" ]; then
+    command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not a program"
+    suits "$PYTHON" || die "PYTHON=$PYTHON does not suit: it must be Python 3.10 to 3.13" \
+      "$([ "$ros" = wheels ] || echo "and able to import rclpy of ROS 2 $ros")"
+    command -v "$PYTHON"
+    return
+  fi
+  for candidate in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
+    if command -v "$candidate" >/dev/null && suits "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  [ "$ros" = wheels ] || die "no Python 3.10 to 3.13 that can import rclpy of ROS 2 $ros; looked for" \
+    "python3 and python3.10 to python3.13"
+  die "no Python 3.10 to 3.13 found; install one (Debian and Ubuntu: apt install python3" \
+    "python3-venv python3-dev) or name it: make setup PYTHON=/path/to/python3.12"
+}
+
+# --- what each step depends on --------------------------------------------------------------------
+
+digest() { sha256sum | cut -d' ' -f1; }
+
+requirement_files() {
+  case $ros in
+    wheels) echo requirements/ros.txt ;;
+  esac
+  echo requirements/build.txt requirements/runtime.txt requirements/demo.txt
+}
+test_requirement_files() { echo requirements/training.txt requirements/test.txt; }
+
+environment_key() { echo "1 $root $ros"; } # the number changes when old environments no longer do
+# shellcheck disable=SC2046  # the lists of files are meant to be split
+runtime_key() { { environment_key; cat $(requirement_files); } | digest; }
+# shellcheck disable=SC2046
+test_key() { { runtime_key; cat $(test_requirement_files); } | digest; }
+# The build links to the Python files, so only adding or removing one matters, not its content.
+build_key() {
+  {
+    runtime_key
+    find deepfer_ros deepfer_training launch config models -name __pycache__ -prune -o -type f -print \
+      2>/dev/null | LC_ALL=C sort
+    find package.xml CMakeLists.txt cmake msg srv underlay -name __pycache__ -prune -o -type f -print0 |
+      LC_ALL=C sort -z | xargs -0 sha256sum
+  } | digest
+}
+
+done_before() { [ "$(cat "$state/$1" 2>/dev/null)" = "$2" ]; }
+mark_done() { mkdir -p "$state" && printf '%s\n' "$2" >"$state/$1"; }
+
+environment_is_good() {
+  [ -x "$venv/bin/python" ] && done_before environment "$(environment_key)" &&
+    { [ -z "${PYTHON:-}" ] || [ "$(python_version "$PYTHON")" = "$(python_version "$venv/bin/python")" ]; }
+}
+runtime_is_done() { done_before runtime "$(runtime_key)"; }
+tests_are_done() { [ $want_tests = false ] || done_before test "$(test_key)"; }
+build_is_done() { done_before build "$(build_key)"; }
+
+mkdir -p log
+if environment_is_good && runtime_is_done && tests_are_done && build_is_done; then
+  exit 0
+fi
+
+# --- from here on there is something to do --------------------------------------------------------
+
+if command -v flock >/dev/null; then
+  exec 9>"$root/.venv.lock"
+  if ! flock -n 9; then
+    say "Another setup is running in this folder; waiting for it."
+    flock 9
+  fi
+fi
+printf -- '--- %s\n' "$(date)" >"$log"
+
+if [ "$ros" = wheels ]; then
+  case "$(uname -s) $(uname -m)" in
+    "Linux x86_64") ;;
+    *) die "there are no ROS 2 wheels for $(uname -s) on $(uname -m); install ROS 2, source it" \
+      "(. /opt/ros/<distribution>/setup.sh) and run this again" ;;
+  esac
+fi
+case $root in
+  *:*) die "the path of this folder contains a colon, which no search path can hold: $root" ;;
+esac
+
+if ! environment_is_good; then
+  python=$(find_python)
+  "$python" -c 'import venv, ensurepip' 2>>"$log" ||
+    die "$python lacks venv; install it (Debian and Ubuntu: apt install python$(python_version "$python")-venv)"
+else
+  python=$venv/bin/python
+fi
+version=$(python_version "$python")
+header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+[ -f "$header" ] ||
+  die "the headers of Python $version are missing; install them (Debian and Ubuntu: apt install python$version-dev)"
+command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null ||
+  die "no C compiler found; install one (Debian and Ubuntu: apt install build-essential)"
+command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
+  die "no C++ compiler found; install one (Debian and Ubuntu: apt install build-essential)"
+
+# A failed pip almost always means that the network is missing: say so in one line.
+pip_install() {
+  if "$venv/bin/python" -m pip --disable-pip-version-check --no-input --retries 2 install \
+    --progress-bar off "$@" </dev/null >>"$log" 2>&1; then
+    return
+  fi
+  if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|Network is unreachable|Connection broken' "$log"; then
+    die "cannot reach the Python package index; check the network and run this again (log: $log)"
+  fi
+  if grep -q 'No space left on device' "$log"; then
+    die "no space left on the disk (log: $log)"
+  fi
+  die "pip could not install the packages: $(grep -m1 '^ERROR' "$log" || echo 'see the log') (log: $log)"
+}
+
+if ! environment_is_good; then
+  say "Creating the environment .venv with Python $version"
+  options=(--clear)
+  [ "$ros" = wheels ] || options+=(--system-site-packages)
+  "$python" -m venv "${options[@]}" "$venv" </dev/null >>"$log" 2>&1 ||
+    die "$python could not create $venv (log: $log)"
+  touch "$venv/COLCON_IGNORE"
+  mark_done environment "$(environment_key)"
+fi
+
+if ! runtime_is_done; then
+  if [ "$ros" = wheels ]; then
+    say "Installing ROS 2 Kilted and what deepfer needs to run (about a minute)"
+    pip_install -r requirements/ros.txt -r requirements/build.txt -r requirements/runtime.txt
+  else
+    say "Using ROS 2 $ros; installing what deepfer needs besides (less than a minute)"
+    # ROS's compiled modules need the numpy that they were built with, and an OpenCV that is there
+    # already must not be replaced.
+    "$venv/bin/python" -c 'import numpy; print("numpy==" + numpy.__version__)' \
+      >"$state/constraints.txt" 2>>"$log" || true
+    cp requirements/runtime.txt "$state/runtime.txt"
+    if "$venv/bin/python" -c 'import cv2' 2>>"$log"; then
+      sed -i '/^opencv/d' "$state/runtime.txt"
+    fi
+    pip_install -r requirements/build.txt -r "$state/runtime.txt" -c "$state/constraints.txt"
+  fi
+  pip_install --no-deps -r requirements/demo.txt
+  mark_done runtime "$(runtime_key)"
+fi
+
+if ! tests_are_done; then
+  say "Installing what the tests need, TensorFlow among it (one to five minutes)"
+  options=()
+  [ "$ros" = wheels ] || options+=(-c "$state/constraints.txt")
+  pip_install -r requirements/runtime.txt -r requirements/training.txt -r requirements/test.txt \
+    "${options[@]}"
+  mark_done test "$(test_key)"
+fi
+
+if ! build_is_done; then
+  say "Building the ROS packages (about half a minute)"
+  key=$(build_key)
+  paths=(.)
+  options=(-GNinja -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python")
+  if [ "$ros" = wheels ]; then
+    # The environment is itself the ROS installation. It has no rclcpp that could use C++ messages.
+    export AMENT_PREFIX_PATH=$venv
+    unset CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH
+    paths+=(underlay/vision_msgs underlay/cv_bridge)
+    install_base=$venv
+    options+=(-DDEEPFER_SKIP_CPP=ON "-DPYTHON_INSTALL_DIR=lib/python$version/site-packages")
+  else
+    for package in vision_msgs cv_bridge; do
+      if ! (IFS=:; for prefix in $AMENT_PREFIX_PATH; do
+        [ ! -e "$prefix/share/$package/package.xml" ] || exit 0
+      done; exit 1); then
+        paths+=("underlay/$package")
+      fi
+    done
+    install_base=$venv/install
+  fi
+  VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH "$venv/bin/python" -m colcon --log-base "$root/log" build \
+    --base-paths "${paths[@]}" --build-base "$venv/build" \
+    --install-base "$install_base" --merge-install --symlink-install \
+    --cmake-args "${options[@]}" </dev/null >>"$log" 2>&1 ||
+    die "the build failed: $(grep -m1 -E 'CMake Error|error:|Error:' "$log" || echo 'see the log') (log: $log)"
+  mark_done build "$key"
+fi
+
+say "Setup is complete. To use it in this shell: . scripts/env.sh"

@@ -1,0 +1,1 @@
+"""Train, evaluate and export facial expression models for deepfer. Needs no ROS."""

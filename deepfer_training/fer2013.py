@@ -1,0 +1,244 @@
+"""Readers for FER-2013 and its FER+ votes.
+
+FER-2013: Goodfellow et al., "Challenges in Representation Learning", 2013, arXiv:1307.0414.
+FER+: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with
+Crowd-Sourced Label Distribution", 2016, arXiv:1608.01041.
+"""
+
+import csv
+import gzip
+import lzma
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer_training.errors import DatasetError
+
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""The seven classes of FER-2013; the position is the number in the file."""
+
+SPLITS = ("Training", "PublicTest", "PrivateTest")
+IMAGE_SIZE_PX = 48
+
+_COLUMNS = ("emotion", "pixels", "Usage")
+_VOTE_COLUMNS = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+_VOTE_COLUMN_OF_LABEL = {
+    "angry": "anger",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprise": "surprise",
+    "neutral": "neutral",
+}
+_LABEL_VOTE_INDICES = [_VOTE_COLUMNS.index(_VOTE_COLUMN_OF_LABEL[label]) for label in LABELS]
+
+_OPENERS: dict[str, Callable[..., IO[str]]] = {".xz": lzma.open, ".gz": gzip.open}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceDataset:
+    """Labelled grey face pictures.
+
+    Attributes:
+        images: uint8 (N, 48, 48), grey, 0 black to 255 white.
+        labels: int64 (N,), index into `LABELS`.
+        splits: str (N,), one of `SPLITS`.
+        votes: int64 (N, 10) votes in FER+ column order, or None without FER+.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.str_]
+    votes: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        expected = (count, IMAGE_SIZE_PX, IMAGE_SIZE_PX)
+        if self.images.shape != expected or self.images.dtype != np.uint8:
+            raise DatasetError(
+                f"Images must be uint8 {expected}, got {self.images.dtype} {self.images.shape}."
+            )
+        if self.splits.shape != (count,):
+            raise DatasetError(f"Splits must have shape ({count},), got {self.splits.shape}.")
+        if self.votes is not None and self.votes.shape != (count, len(_VOTE_COLUMNS)):
+            raise DatasetError(
+                f"Votes must have shape ({count}, {len(_VOTE_COLUMNS)}), got {self.votes.shape}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def split(self, name: str) -> "FaceDataset":
+        """Return the rows of one split.
+
+        Raises:
+            DatasetError: The split is unknown or empty.
+        """
+        if name not in SPLITS:
+            raise DatasetError(f"Unknown split '{name}'; choose one of {', '.join(SPLITS)}.")
+        rows = self.splits == name
+        if not rows.any():
+            raise DatasetError(f"The data set has no row in split '{name}'.")
+        votes = None if self.votes is None else self.votes[rows]
+        return FaceDataset(self.images[rows], self.labels[rows], self.splits[rows], votes)
+
+    def majority_labels(self) -> NDArray[np.int64]:
+        """Return the FER+ majority as an index into `LABELS`, shape (N,).
+
+        A row gets -1 unless one of the seven classes has more votes than each of contempt,
+        unknown and not a face. Of tied classes the first in FER+ column order wins.
+
+        Raises:
+            DatasetError: The data set has no FER+ votes.
+        """
+        if self.votes is None:
+            raise DatasetError("FER+ votes are needed; give the file fer2013new.csv.")
+        label_of_column = np.full(len(_VOTE_COLUMNS), -1, dtype=np.int64)
+        label_of_column[_LABEL_VOTE_INDICES] = np.arange(len(LABELS))
+        majority = label_of_column[self.votes.argmax(axis=1)]
+        other_votes = np.delete(self.votes, _LABEL_VOTE_INDICES, axis=1)
+        majority[other_votes.max(axis=1) >= self.votes.max(axis=1)] = -1
+        return majority
+
+    def soft_targets(self, votes_weight: float) -> NDArray[np.float32]:
+        """Return training targets, float32 (N, 7), rows sum to 1.
+
+        Each is a mix of the original label (one-hot) and the share of FER+ voters for each of
+        the seven classes. Rows without a vote for any of the seven keep the original label.
+
+        Args:
+            votes_weight: Share of the votes, 0 (labels only) to 1 (votes only).
+
+        Raises:
+            DatasetError: Votes are asked for, but the data set has none.
+        """
+        one_hot = np.eye(len(LABELS), dtype=np.float32)[self.labels]
+        if votes_weight == 0.0:
+            return one_hot
+        if self.votes is None:
+            raise DatasetError(
+                f"votes_weight is {votes_weight}, but no FER+ file was given; "
+                "give fer2013new.csv or set votes_weight to 0."
+            )
+        votes = self.votes[:, _LABEL_VOTE_INDICES].astype(np.float32)
+        totals = votes.sum(axis=1, keepdims=True)
+        distribution = np.where(totals > 0, votes / np.maximum(totals, 1), one_hot)
+        return (1 - votes_weight) * one_hot + votes_weight * distribution
+
+
+def read_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
+    """Read `fer2013.csv`, plain or compressed (`.xz`, `.gz`), and optionally the FER+ votes.
+
+    Args:
+        path: File with the columns emotion, pixels, Usage.
+        ferplus_path: File `fer2013new.csv` with the votes, in the same row order.
+
+    Raises:
+        DatasetError: A file is missing or unreadable, or a row is wrong; the text names file,
+            row and what was expected.
+    """
+    images: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    splits: list[str] = []
+    for line, (emotion, pixels, usage) in _rows(path, _COLUMNS):
+        images.append(_parse_pixels(pixels, path, line))
+        labels.append(_parse_label(emotion, path, line))
+        if usage not in SPLITS:
+            raise DatasetError(
+                f"{path}, line {line}: Usage is '{usage}', expected one of {', '.join(SPLITS)}."
+            )
+        splits.append(usage)
+    if not labels:
+        raise DatasetError(f"{path} holds no rows below its header.")
+    votes = None if ferplus_path is None else read_ferplus_votes(ferplus_path, len(labels))
+    return FaceDataset(np.stack(images), np.array(labels, np.int64), np.array(splits), votes)
+
+
+def read_ferplus_votes(path: Path, row_count: int) -> NDArray[np.int64]:
+    """Read the ten FER+ votes of every image, int64 (row_count, 10).
+
+    Raises:
+        DatasetError: The file is missing, a vote is not a whole number from 0 to 10, or the
+            number of rows differs from the images'.
+    """
+    votes = []
+    for line, cells in _rows(path, _VOTE_COLUMNS):
+        try:
+            row = [int(cell) for cell in cells]
+        except ValueError as err:
+            raise DatasetError(
+                f"{path}, line {line}: votes must be whole numbers, got {cells}."
+            ) from err
+        if min(row) < 0 or max(row) > 10:
+            raise DatasetError(f"{path}, line {line}: votes must be from 0 to 10, got {row}.")
+        votes.append(row)
+    if len(votes) != row_count:
+        raise DatasetError(
+            f"{path} holds {len(votes)} rows, but there are {row_count} images; "
+            "FER+ votes must be in the row order of the images."
+        )
+    return np.array(votes, np.int64)
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
+    """Yield (line number, cells of `columns`) for each row below the header."""
+    open_text = _OPENERS.get(path.suffix, open)
+    try:
+        with open_text(path, "rt", encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise DatasetError(
+                    f"{path}, line 1: columns {', '.join(missing)} are missing; "
+                    f"found {', '.join(header) or 'nothing'}."
+                )
+            indices = [header.index(name) for name in columns]
+            for line, row in enumerate(reader, start=2):
+                if len(row) != len(header):
+                    raise DatasetError(
+                        f"{path}, line {line}: {len(row)} cells, expected {len(header)}."
+                    )
+                yield line, [row[index] for index in indices]
+    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error) as err:
+        raise DatasetError(f"Cannot read {path}: {err}.") from err
+
+
+def _parse_label(text: str, path: Path, line: int) -> int:
+    if text not in {str(index) for index in range(len(LABELS))}:
+        raise DatasetError(
+            f"{path}, line {line}: emotion is '{text}', expected 0 to {len(LABELS) - 1}."
+        )
+    return int(text)
+
+
+def _parse_pixels(text: str, path: Path, line: int) -> NDArray[np.uint8]:
+    expected = IMAGE_SIZE_PX * IMAGE_SIZE_PX
+    try:
+        pixels = np.array(text.split(), dtype=np.int64)
+    except ValueError as err:
+        raise DatasetError(
+            f"{path}, line {line}: pixels must be {expected} whole numbers from 0 to 255."
+        ) from err
+    if pixels.size != expected or pixels.min() < 0 or pixels.max() > 255:
+        raise DatasetError(
+            f"{path}, line {line}: pixels must be {expected} numbers from 0 to 255, "
+            f"got {pixels.size} numbers."
+        )
+    return pixels.astype(np.uint8).reshape(IMAGE_SIZE_PX, IMAGE_SIZE_PX)

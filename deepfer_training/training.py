@@ -1,0 +1,275 @@
+"""Train a model by a recipe, resumable after every epoch."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer_training.architecture import build_compact_cnn
+from deepfer_training.augmentation import augment
+from deepfer_training.config import AugmentationConfig, OptimizationConfig, TrainingConfig
+from deepfer_training.errors import RunError
+from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
+
+RECIPE_FILE = "recipe.json"
+RUN_FILE = "run.json"
+LOG_FILE = "log.csv"
+MODEL_FILE = "model.keras"
+_CHECKPOINT_FOLDER = "checkpoint"
+_CHECKPOINT_STATE = "state.json"
+
+
+def augmented_batches(
+    images: NDArray[np.uint8],
+    targets: NDArray[np.float32],
+    *,
+    batch_size: int,
+    augmentation: AugmentationConfig,
+    seed: int,
+    first_epoch: int = 0,
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield batches for ever, shuffled and augmented anew in every epoch.
+
+    What a batch holds depends on (seed, epoch, position) alone, so that a resumed run sees the
+    same pictures as an unbroken one. Rows that fill no whole batch wait for another epoch.
+
+    Args:
+        images: uint8 (N, H, W), grey.
+        targets: float32 (N, C), rows sum to 1.
+        batch_size: B, pictures a batch, at most N.
+        augmentation: How strongly pictures are changed.
+        seed: Seed of order and augmentation.
+        first_epoch: Epoch to begin with, counted from 0.
+
+    Yields:
+        float32 images (B, H, W, 1) from 0 to 255, and float32 targets (B, C).
+    """
+    for epoch in itertools.count(first_epoch):
+        order = np.random.default_rng((seed, epoch)).permutation(len(images))
+        for position in range(len(images) // batch_size):
+            rows = order[position * batch_size : (position + 1) * batch_size]
+            rng = np.random.default_rng((seed, epoch, position))
+            changed = augment(images[rows], augmentation, rng)
+            yield changed[..., np.newaxis].astype(np.float32), targets[rows]
+
+
+class _SaveCheckpoint(keras.callbacks.Callback):
+    """Save weights, optimizer and epoch after every epoch, so that a kill loses one at most."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        weights = f"epoch{epoch + 1}.weights.h5"
+        self._folder.mkdir(exist_ok=True)
+        self.model.save_weights(self._folder / weights)
+        # The state file is replaced in one step and last: it always names a whole checkpoint.
+        state = self._folder / f"{_CHECKPOINT_STATE}.new"
+        values = {
+            "epochs_done": epoch + 1,
+            "weights": weights,
+            "random_states": _random_states(self.model),
+        }
+        state.write_text(json.dumps(values))
+        os.replace(state, self._folder / _CHECKPOINT_STATE)
+        for old in self._folder.glob("*.weights.h5"):
+            if old.name != weights:
+                old.unlink()
+
+
+def train(
+    config: TrainingConfig,
+    dataset: FaceDataset,
+    run_folder: Path,
+    *,
+    resume: bool = False,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Train a model on the Training split and watch it on the PublicTest split.
+
+    The moving average of the weights after the last epoch is what is kept. PrivateTest is not
+    touched.
+
+    Args:
+        config: The recipe.
+        dataset: FER-2013, with FER+ votes if the recipe uses them.
+        run_folder: Gets the recipe, versions, log, checkpoint and the model.
+        resume: Go on after the last whole epoch of a broken run.
+        report: Called with one line an epoch.
+
+    Returns:
+        Path of the trained Keras model, with float32 layers.
+
+    Raises:
+        DatasetError: The data set lacks a split or the votes.
+        RunError: The folder holds a run already and `resume` is off, or it belongs to another
+            recipe or other data.
+    """
+    training, validation = dataset.split("Training"), dataset.split("PublicTest")
+    targets = training.soft_targets(config.votes_weight)
+    run = _describe_run(config, dataset)
+    _open_run_folder(run_folder, config, run, resume=resume)
+
+    keras.utils.set_random_seed(config.seed)
+    model = build_compact_cnn(
+        config.network, IMAGE_SIZE_PX, len(LABELS), dtype_policy=config.dtype_policy
+    )
+    batch_size = min(config.optimization.batch_size, len(training))
+    steps_per_epoch = len(training) // batch_size
+    compile_model(model, config.optimization, steps_per_epoch)
+    epochs_done = _restore_checkpoint(model, run_folder / _CHECKPOINT_FOLDER)
+    if epochs_done:
+        report(f"Resuming after epoch {epochs_done} of {config.optimization.epochs}.")
+
+    model.fit(
+        augmented_batches(
+            training.images,
+            targets,
+            batch_size=batch_size,
+            augmentation=config.augmentation,
+            seed=config.seed,
+            first_epoch=epochs_done,
+        ),
+        validation_data=(
+            validation.images[..., np.newaxis].astype(np.float32),
+            np.eye(len(LABELS), dtype=np.float32)[validation.labels],
+        ),
+        validation_batch_size=256,
+        epochs=config.optimization.epochs,
+        initial_epoch=epochs_done,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.SwapEMAWeights(),
+            keras.callbacks.CSVLogger(str(run_folder / LOG_FILE), append=epochs_done > 0),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, config, logs))
+            ),
+            _SaveCheckpoint(run_folder / _CHECKPOINT_FOLDER),
+        ],
+    )
+    path = run_folder / MODEL_FILE
+    _as_float32(model, config).save(path)
+    return path
+
+
+def compile_model(model: keras.Model, config: OptimizationConfig, steps_per_epoch: int) -> None:
+    """Give the model its optimizer, schedule and loss."""
+    warmup_steps = config.warmup_epochs * steps_per_epoch
+    total_steps = config.epochs * steps_per_epoch
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup_steps else config.learning_rate,
+        warmup_target=config.learning_rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+        decay_steps=total_steps - warmup_steps,
+    )
+    optimizer = keras.optimizers.SGD(
+        schedule,
+        momentum=config.momentum,
+        nesterov=True,
+        weight_decay=config.weight_decay or None,
+        use_ema=True,
+        ema_momentum=config.ema_momentum,
+    )
+    # Decay on biases, scales and offsets costs accuracy and regularises nothing
+    # (He et al. 2019, arXiv:1812.01187).
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+        metrics=["accuracy"],
+        # XLA has no fast convolution for CPUs; oneDNN, used without it, is twice as fast.
+        jit_compile=False,
+    )
+
+
+def data_fingerprint(dataset: FaceDataset) -> str:
+    """Return a SHA-256 over pictures, labels, splits and votes, so that a run names its data."""
+    digest = hashlib.sha256()
+    digest.update(dataset.images.tobytes())
+    digest.update(dataset.labels.tobytes())
+    digest.update("\n".join(dataset.splits.tolist()).encode())
+    if dataset.votes is not None:
+        digest.update(dataset.votes.tobytes())
+    return digest.hexdigest()
+
+
+def _describe_run(config: TrainingConfig, dataset: FaceDataset) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "data_sha256": data_fingerprint(dataset),
+        "images": {name: int(np.sum(dataset.splits == name)) for name in set(dataset.splits)},
+        "ferplus": dataset.votes is not None,
+        "keras": keras.version(),
+        "backend": keras.backend.backend(),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _open_run_folder(
+    folder: Path, config: TrainingConfig, run: dict[str, Any], *, resume: bool
+) -> None:
+    """Start a new run in `folder`, or check that the run in it can be resumed."""
+    recipe = json.loads(json.dumps(dataclasses.asdict(config)))
+    recipe_path, run_path = folder / RECIPE_FILE, folder / RUN_FILE
+    if not recipe_path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run_path.write_text(json.dumps(run, indent=2) + "\n")
+        recipe_path.write_text(json.dumps(recipe, indent=2) + "\n")
+        return
+    if not resume:
+        raise RunError(
+            f"{folder} holds a run already. Give --resume to go on with it, or another folder."
+        )
+    if json.loads(recipe_path.read_text()) != recipe:
+        raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")
+    if json.loads(run_path.read_text())["data_sha256"] != run["data_sha256"]:
+        raise RunError(f"{folder} was started with other data; see {run_path}.")
+
+
+def _restore_checkpoint(model: keras.Model, folder: Path) -> int:
+    """Load the last checkpoint, if any, and return how many epochs it stands for."""
+    state_path = folder / _CHECKPOINT_STATE
+    if not state_path.exists():
+        return 0
+    state = json.loads(state_path.read_text())
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(folder / state["weights"])
+    for name, random_state in state["random_states"].items():
+        model.get_layer(name).seed_generator.state.assign(random_state)
+    return int(state["epochs_done"])
+
+
+def _random_states(model: keras.Model) -> dict[str, list[int]]:
+    """Return the state of every random layer, which Keras leaves out of weight files."""
+    return {
+        layer.name: keras.ops.convert_to_numpy(layer.seed_generator.state.value).tolist()
+        for layer in model.layers
+        if hasattr(layer, "seed_generator")
+    }
+
+
+def _as_float32(model: keras.Model, config: TrainingConfig) -> keras.Model:
+    """Return the same network with float32 layers, whatever the policy while training was."""
+    exported = build_compact_cnn(config.network, IMAGE_SIZE_PX, len(LABELS))
+    exported.set_weights(model.get_weights())
+    return exported
+
+
+def _epoch_line(epoch: int, config: TrainingConfig, logs: dict[str, float]) -> str:
+    return (
+        f"epoch {epoch + 1}/{config.optimization.epochs}  loss {logs['loss']:.4f}  "
+        f"PublicTest accuracy {logs['val_accuracy']:.4f}"
+    )

@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+#
 # Put deepfer, its Python and its ROS 2 on the path of this shell (bash, zsh or any POSIX shell):
 #
 #   . scripts/env.sh
@@ -40,7 +42,9 @@ _deepfer_source() {
   if [ -f "$_deepfer_venv/install/setup.sh" ]; then
     # A build on a ROS installation: colcon's own script sources that installation as well.
     case $- in *u*) set +u; _deepfer_nounset=1 ;; *) _deepfer_nounset= ;; esac
+    # shellcheck disable=SC2034  # colcon's script reads it
     COLCON_CURRENT_PREFIX=$_deepfer_venv/install
+    # shellcheck disable=SC1091  # made by the build
     . "$_deepfer_venv/install/setup.sh"
     [ -z "$_deepfer_nounset" ] || set -u
   else

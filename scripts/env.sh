@@ -8,7 +8,7 @@
 # there, source it from the repository's own folder or set DEEPFER_ROOT.
 
 if [ -n "${BASH_VERSION-}" ]; then
-  _deepfer_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+  eval '_deepfer_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)'
 elif [ -n "${ZSH_VERSION-}" ]; then
   eval '_deepfer_root=${${(%):-%x}:A:h:h}'
 else

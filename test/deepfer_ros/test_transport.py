@@ -1,0 +1,112 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from deepfer_ros import transport
+
+FIVE_GIB = os.statvfs_result((4096, 4096, 1310720, 1310720, 1310720, 0, 0, 0, 0, 255))
+ONE_MIB = os.statvfs_result((4096, 4096, 256, 256, 256, 0, 0, 0, 0, 255))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (*transport.PROFILE_VARIABLES, "RMW_IMPLEMENTATION"):
+        # Set first: what the code sets itself is then undone as well.
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr(os, "statvfs", lambda path: FIVE_GIB)
+
+
+def profile_with(tmp_path: Path, descriptor: str) -> str:
+    path = tmp_path / "profile.xml"
+    path.write_text(
+        '<?xml version="1.0"?><profiles xmlns="http://www.eprosima.com"><transport_descriptors>'
+        f"<transport_descriptor>{descriptor}</transport_descriptor>"
+        "</transport_descriptors></profiles>"
+    )
+    return str(path)
+
+
+def test_profile_is_found_and_big_enough() -> None:
+    profile = transport.find_profile()
+    assert profile is not None
+    assert profile.name == "fastdds_large_images.xml"
+    assert transport.transport_problems() == ()
+
+
+@pytest.mark.parametrize("middleware", [None, "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp"])
+def test_profile_is_applied(monkeypatch: pytest.MonkeyPatch, middleware: str | None) -> None:
+    if middleware:
+        monkeypatch.setenv("RMW_IMPLEMENTATION", middleware)
+    transport.prepare_transport()
+    for variable in transport.PROFILE_VARIABLES:
+        assert os.environ[variable] == str(transport.find_profile())
+
+
+def test_other_middleware_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    transport.prepare_transport()
+    assert not set(transport.PROFILE_VARIABLES) & set(os.environ)
+    assert transport.transport_problems() == ()
+
+
+@pytest.mark.parametrize("variable", transport.PROFILE_VARIABLES)
+def test_users_own_profile_stays(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "/mine.xml")
+    transport.prepare_transport()
+    assert os.environ[variable] == "/mine.xml"
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "complaint"),
+    [
+        pytest.param("<type>SHM</type><segment_size>16777216</segment_size>", None, id="good"),
+        pytest.param(
+            "<type>SHM</type><segment_size>524288</segment_size>", "only 524288", id="small"
+        ),
+        pytest.param("<type>SHM</type>", "no segment_size", id="none"),
+        pytest.param("<type>UDPv4</type>", "no segment_size", id="network"),
+        pytest.param("<type>SHM</type><segment_size>big</segment_size>", "'big'", id="no_number"),
+        pytest.param("<type>", "cannot be read", id="no_xml"),
+    ],
+)
+def test_users_own_profile_is_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, descriptor: str, complaint: str | None
+) -> None:
+    variable = transport.PROFILE_VARIABLES[0]
+    monkeypatch.setenv(variable, profile_with(tmp_path, descriptor))
+    problems = transport.transport_problems()
+    if complaint is None:
+        assert problems == ()
+    else:
+        assert len(problems) == 1
+        assert complaint in problems[0]
+        assert f"unset {variable}" in problems[0]
+
+
+def test_missing_users_profile_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(transport.PROFILE_VARIABLES[1], str(tmp_path / "gone.xml"))
+    assert "gone.xml" in transport.transport_problems()[0]
+
+
+def test_missing_own_profile_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "PROFILE_FILE", "no_such_file.xml")
+    transport.prepare_transport()
+    assert not set(transport.PROFILE_VARIABLES) & set(os.environ)
+    assert "config/no_such_file.xml is missing" in transport.transport_problems()[0]
+
+
+def test_small_shared_memory_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: ONE_MIB)
+    (problem,) = transport.transport_problems()
+    assert "1 MiB free, 48 MiB are needed" in problem
+
+
+def test_missing_shared_memory_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> os.statvfs_result:
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(os, "statvfs", refuse)
+    (problem,) = transport.transport_problems()
+    assert "/dev/shm cannot be used (No such file or directory)" in problem

@@ -61,11 +61,15 @@ _deepfer_source() {
   _deepfer_prepend PATH "$_deepfer_venv/bin"
 
   # Best-effort images above half a megabyte get lost unless Fast DDS has a larger shared memory
-  # segment (first name: Fast DDS 3, second: 2.x) ...
-  _deepfer_profile=$_deepfer_root/config/fastdds_large_images.xml
-  export FASTDDS_DEFAULT_PROFILES_FILE="${FASTDDS_DEFAULT_PROFILES_FILE-$_deepfer_profile}"
-  export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE-$_deepfer_profile}"
-  # ... and the buffers of such images should be reused instead of returned to the system each time.
+  # segment. Fast DDS 3 warns about the name that Fast DDS 2 reads.
+  if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE-}${FASTRTPS_DEFAULT_PROFILES_FILE-}" ]; then
+    case ${ROS_DISTRO-} in
+      humble | iron | jazzy) _deepfer_variable=FASTRTPS_DEFAULT_PROFILES_FILE ;;
+      *) _deepfer_variable=FASTDDS_DEFAULT_PROFILES_FILE ;;
+    esac
+    export "$_deepfer_variable=$_deepfer_root/config/fastdds_large_images.xml"
+  fi
+  # The buffers of such images should be reused instead of returned to the system each time.
   export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_-33554432}"
   export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_-268435456}"
 
@@ -75,5 +79,5 @@ _deepfer_source() {
 
 if _deepfer_source; then _deepfer_status=0; else _deepfer_status=1; fi
 unset -f _deepfer_source _deepfer_prepend
-unset _deepfer_root _deepfer_venv _deepfer_rest _deepfer_profile _deepfer_nounset
+unset _deepfer_root _deepfer_venv _deepfer_rest _deepfer_variable _deepfer_nounset
 eval "unset _deepfer_status; return $_deepfer_status"

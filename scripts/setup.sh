@@ -85,6 +85,24 @@ requirement_files() {
 }
 test_requirement_files() { echo requirements/training.txt requirements/test.txt; }
 
+# The packages of underlay/ that this ROS lacks. A build of our own, put on the path by env.sh, does
+# not count.
+underlay() {
+  local package prefix
+  for package in vision_msgs cv_bridge; do
+    local found=false
+    if [ "$ros" != wheels ]; then
+      while IFS= read -r -d : prefix; do
+        case $prefix in
+          "$venv"*) ;;
+          *) [ ! -e "$prefix/share/$package/package.xml" ] || found=true ;;
+        esac
+      done <<<"$AMENT_PREFIX_PATH:"
+    fi
+    [ $found = true ] || echo "underlay/$package"
+  done
+}
+
 environment_key() { echo "1 $root $ros"; } # the number changes when old environments no longer do
 # shellcheck disable=SC2046  # the lists of files are meant to be split
 runtime_key() { { environment_key; cat $(requirement_files); } | digest; }
@@ -94,6 +112,7 @@ test_key() { { runtime_key; cat $(test_requirement_files); } | digest; }
 build_key() {
   {
     runtime_key
+    underlay
     find deepfer_ros deepfer_training launch config models -name __pycache__ -prune -o -type f -print \
       2>/dev/null | LC_ALL=C sort
     find package.xml CMakeLists.txt cmake msg srv underlay -name __pycache__ -prune -o -type f -print0 |
@@ -212,24 +231,20 @@ fi
 if ! build_is_done; then
   say "Building the ROS packages (about half a minute)"
   key=$(build_key)
-  paths=(.)
+  mapfile -t paths < <(echo . && underlay)
   options=(-GNinja -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python")
   if [ "$ros" = wheels ]; then
     # The environment is itself the ROS installation. It has no rclcpp that could use C++ messages.
     export AMENT_PREFIX_PATH=$venv
     unset CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH
-    paths+=(underlay/vision_msgs underlay/cv_bridge)
     install_base=$venv
     options+=(-DDEEPFER_SKIP_CPP=ON "-DPYTHON_INSTALL_DIR=lib/python$version/site-packages")
   else
-    for package in vision_msgs cv_bridge; do
-      if ! (IFS=:; for prefix in $AMENT_PREFIX_PATH; do
-        [ ! -e "$prefix/share/$package/package.xml" ] || exit 0
-      done; exit 1); then
-        paths+=("underlay/$package")
-      fi
-    done
     install_base=$venv/install
+    if [ "$(cat "$state/underlay" 2>/dev/null)" != "$(underlay)" ]; then
+      rm -rf "$install_base" "$venv/build"
+      underlay >"$state/underlay"
+    fi
   fi
   VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH "$venv/bin/python" -m colcon --log-base "$root/log" build \
     --base-paths "${paths[@]}" --build-base "$venv/build" \

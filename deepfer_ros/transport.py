@@ -10,12 +10,14 @@ import ctypes
 import os
 import platform
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
 from pathlib import Path
 
 PROFILE_FILE = "fastdds_large_images.xml"
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-"""Read by Fast DDS 3 (Kilted and later) and by Fast DDS 2 (Humble, Jazzy)."""
+FASTDDS_3_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+FASTDDS_2_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+PROFILE_VARIABLES = (FASTDDS_3_VARIABLE, FASTDDS_2_VARIABLE)
+
+_FASTDDS_2_DISTROS = ("humble", "iron", "jazzy")
 
 # A 1920x1080 colour frame has 6 MiB, and more than one message may be on its way.
 _MIN_SEGMENT_BYTES = 8 * 2**20
@@ -37,10 +39,15 @@ def prepare_transport() -> None:
     does everything else where another middleware than Fast DDS was chosen.
     """
     profile = find_profile()
-    if profile is not None and _uses_fastdds(os.environ):
-        for variable in PROFILE_VARIABLES:
-            os.environ.setdefault(variable, str(profile))
+    if profile is not None and _uses_fastdds() and not _chosen_profiles():
+        os.environ[profile_variable()] = str(profile)
     _keep_large_buffers()
+
+
+def profile_variable() -> str:
+    """Return the variable that this distribution's Fast DDS reads; version 3 warns of the other."""
+    is_2 = os.environ.get("ROS_DISTRO") in _FASTDDS_2_DISTROS
+    return FASTDDS_2_VARIABLE if is_2 else FASTDDS_3_VARIABLE
 
 
 def find_profile() -> Path | None:
@@ -61,7 +68,7 @@ def transport_problems() -> tuple[str, ...]:
 
     Looks at the environment as `prepare_transport` would leave it, and changes nothing.
     """
-    if not _uses_fastdds(os.environ):
+    if not _uses_fastdds():
         return ()
     profile = find_profile()
     problems = []
@@ -70,17 +77,20 @@ def transport_problems() -> tuple[str, ...]:
             f"The file config/{PROFILE_FILE} is missing, so best-effort images above 512 KiB get "
             "lost; install deepfer again."
         )
-    for variable in PROFILE_VARIABLES:
-        if variable in os.environ and os.environ[variable] != str(profile):
-            problems += _profile_problems(variable, os.environ[variable])
+    for variable, file_name in _chosen_profiles().items():
+        problems += _profile_problems(variable, file_name)
     return (*problems, *_shared_memory_problems(profile))
 
 
-def _uses_fastdds(environment: Mapping[str, str]) -> bool:
+def _uses_fastdds() -> bool:
     """Tell whether the middleware is Fast DDS, which is also what ROS takes by default."""
-    return environment.get("RMW_IMPLEMENTATION", "").startswith(
-        ("rmw_fastrtps", "rmw_fastdds")
-    ) or (not environment.get("RMW_IMPLEMENTATION"))
+    middleware = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
+    return middleware.startswith("rmw_fastrtps")
+
+
+def _chosen_profiles() -> dict[str, str]:
+    """Return the profile variables that are set already, with their values."""
+    return {name: os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)}
 
 
 def _profile_problems(variable: str, file_name: str) -> list[str]:

@@ -11,7 +11,7 @@ ONE_MIB = os.statvfs_result((4096, 4096, 256, 256, 256, 0, 0, 0, 0, 255))
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (*transport.PROFILE_VARIABLES, "RMW_IMPLEMENTATION"):
+    for variable in (*transport.PROFILE_VARIABLES, "RMW_IMPLEMENTATION", "ROS_DISTRO"):
         # Set first: what the code sets itself is then undone as well.
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
@@ -35,13 +35,29 @@ def test_profile_is_found_and_big_enough() -> None:
     assert transport.transport_problems() == ()
 
 
+@pytest.mark.parametrize(
+    ("distro", "variable"),
+    [
+        (None, transport.FASTDDS_3_VARIABLE),
+        ("humble", transport.FASTDDS_2_VARIABLE),
+        ("jazzy", transport.FASTDDS_2_VARIABLE),
+        ("kilted", transport.FASTDDS_3_VARIABLE),
+        ("rolling", transport.FASTDDS_3_VARIABLE),
+    ],
+)
 @pytest.mark.parametrize("middleware", [None, "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp"])
-def test_profile_is_applied(monkeypatch: pytest.MonkeyPatch, middleware: str | None) -> None:
+def test_profile_is_applied(
+    monkeypatch: pytest.MonkeyPatch, distro: str | None, variable: str, middleware: str | None
+) -> None:
+    if distro:
+        monkeypatch.setenv("ROS_DISTRO", distro)
     if middleware:
         monkeypatch.setenv("RMW_IMPLEMENTATION", middleware)
     transport.prepare_transport()
-    for variable in transport.PROFILE_VARIABLES:
-        assert os.environ[variable] == str(transport.find_profile())
+    applied = {
+        name: os.environ[name] for name in transport.PROFILE_VARIABLES if name in os.environ
+    }
+    assert applied == {variable: str(transport.find_profile())}
 
 
 def test_other_middleware_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +72,7 @@ def test_users_own_profile_stays(monkeypatch: pytest.MonkeyPatch, variable: str)
     monkeypatch.setenv(variable, "/mine.xml")
     transport.prepare_transport()
     assert os.environ[variable] == "/mine.xml"
+    assert len(set(transport.PROFILE_VARIABLES) & set(os.environ)) == 1
 
 
 @pytest.mark.parametrize(

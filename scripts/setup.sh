@@ -56,8 +56,8 @@ find_python() {
   local candidate
   if [ -n "${PYTHON:-}" ]; then
     command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not a program"
-    suits "$PYTHON" || die "PYTHON=$PYTHON does not suit: it must be Python 3.10 to 3.13" \
-      "$([ "$ros" = wheels ] || echo "and able to import rclpy of ROS 2 $ros")"
+    suits "$PYTHON" || die "PYTHON=$PYTHON does not suit: it must be Python 3.10 to 3.13$(
+      [ "$ros" = wheels ] || echo " and able to import rclpy of ROS 2 $ros")"
     command -v "$PYTHON"
     return
   fi
@@ -124,7 +124,8 @@ done_before() { [ "$(cat "$state/$1" 2>/dev/null)" = "$2" ]; }
 mark_done() { mkdir -p "$state" && printf '%s\n' "$2" >"$state/$1"; }
 
 environment_is_good() {
-  [ -x "$venv/bin/python" ] && done_before environment "$(environment_key)" &&
+  [ -x "$venv/bin/python" ] && [ ! -e "$state/installing" ] &&
+    done_before environment "$(environment_key)" &&
     { [ -z "${PYTHON:-}" ] || [ "$(python_version "$PYTHON")" = "$(python_version "$venv/bin/python")" ]; }
 }
 runtime_is_done() { done_before runtime "$(runtime_key)"; }
@@ -174,10 +175,13 @@ command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null || command -v cla
 command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
   die "no C++ compiler found; install one (Debian and Ubuntu: apt install build-essential)"
 
-# A failed pip almost always means that the network is missing: say so in one line.
+# A pip that was stopped in the middle leaves packages that look complete and are not: while the
+# file "installing" is there, the environment counts as broken.
 pip_install() {
+  touch "$state/installing"
   if "$venv/bin/python" -m pip --disable-pip-version-check --no-input --retries 2 install \
     --progress-bar off "$@" </dev/null >>"$log" 2>&1; then
+    rm "$state/installing"
     return
   fi
   if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|Network is unreachable|Connection broken' "$log"; then
@@ -190,6 +194,9 @@ pip_install() {
 }
 
 if ! environment_is_good; then
+  if [ -e "$state/installing" ]; then
+    say "The last setup did not finish installing: starting anew"
+  fi
   say "Creating the environment .venv with Python $version"
   options=(--clear)
   [ "$ros" = wheels ] || options+=(--system-site-packages)
@@ -229,7 +236,7 @@ if ! tests_are_done; then
 fi
 
 if ! build_is_done; then
-  say "Building the ROS packages (about half a minute)"
+  say "Building the ROS packages (about a minute)"
   key=$(build_key)
   mapfile -t paths < <(echo . && underlay)
   options=(-GNinja -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python")

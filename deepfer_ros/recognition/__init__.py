@@ -1,0 +1,1 @@
+"""The recognition core: a picture in, faces with emotions out. Needs no ROS."""

@@ -1,0 +1,76 @@
+"""Cut the crops that a classifier sees out of the full picture."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer_ros.recognition.geometry import crop_matrix, eye_line_angle_deg
+from deepfer_ros.recognition.types import FaceDetections
+
+
+def crop_faces(
+    image_bgr: NDArray[np.uint8], detections: FaceDetections, *, size_px: int, margin: float
+) -> NDArray[np.uint8]:
+    """Return upright, square, grey crops of all faces of a picture.
+
+    Args:
+        image_bgr: uint8 (H, W, 3), BGR.
+        detections: N faces, in pixels of the picture.
+        size_px: S, side of a crop in pixels.
+        margin: Border around a box on every side, as a share of the box's longer side.
+
+    Returns:
+        uint8 (N, S, S). What lies outside the picture repeats its border.
+    """
+    crops = np.empty((len(detections), size_px, size_px), np.uint8)
+    for index, (box_xywh, landmarks) in enumerate(
+        zip(detections.boxes_xywh, detections.landmarks, strict=True)
+    ):
+        matrix = crop_matrix(box_xywh, eye_line_angle_deg(landmarks), margin, size_px)
+        crops[index] = _warp_grey(image_bgr, matrix, size_px)
+    return crops
+
+
+def _warp_grey(
+    image_bgr: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int
+) -> NDArray[np.uint8]:
+    """Warp the part of a picture that `matrix` maps to the crop, without aliasing."""
+    region, origin = _source_region(image_bgr, matrix, size_px)
+    grey = cv2.cvtColor(region, cv2.COLOR_BGR2GRAY)
+    matrix = matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ origin
+    # Bilinear sampling looks at four pixels only; a face much larger than the crop is averaged
+    # down to about twice the crop first.
+    reduction = int(1 / (2 * math.hypot(matrix[0, 0], matrix[1, 0])))
+    if reduction > 1:
+        height, width = (max(1, side // reduction) for side in grey.shape)
+        scale_xy = np.array([grey.shape[1] / width, grey.shape[0] / height])
+        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+        # A reduced pixel's centre lies in the middle of the pixels that it replaces.
+        matrix[:, 2] += matrix[:, :2] @ ((scale_xy - 1) / 2)
+        matrix[:, :2] *= scale_xy
+    crop = cv2.warpAffine(
+        grey,
+        matrix,
+        (size_px, size_px),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _source_region(
+    image_bgr: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Return the part of the picture that a crop is taken from, and its top left (x, y)."""
+    height, width = image_bgr.shape[:2]
+    corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]]) - 0.5
+    source = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    # One pixel more on every side for the interpolation; at least one pixel in all.
+    left, top = np.clip(np.floor(source.min(axis=0)) - 1, 0, (width - 1, height - 1)).astype(int)
+    right, bottom = np.clip(
+        np.ceil(source.max(axis=0)) + 2, (left + 1, top + 1), (width, height)
+    ).astype(int)
+    return image_bgr[top:bottom, left:right], np.array([left, top], np.float64)

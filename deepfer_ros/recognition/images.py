@@ -1,0 +1,193 @@
+"""Read, check and encode pictures. Whatever is wrong with one becomes an `ImageError`."""
+
+import io
+import os
+import stat
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepfer_ros.recognition.errors import ImageError
+
+MAX_IMAGE_BYTES = 32 * 1024 * 1024
+"""Largest encoded picture that is read."""
+
+MAX_IMAGE_PIXELS = 50_000_000
+"""Largest picture that is decoded; a small file can hold a picture that fills the memory."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
+_FORMAT_NAMES = "JPEG, PNG, WebP, BMP, PPM, TIFF"
+
+_ENCODINGS = {
+    ".jpg": cv2.IMWRITE_JPEG_QUALITY,
+    ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
+    ".png": None,
+    ".webp": cv2.IMWRITE_WEBP_QUALITY,
+    ".bmp": None,
+}
+
+
+def check_image(image_bgr: NDArray[np.uint8]) -> None:
+    """Make sure that an array is a colour picture.
+
+    Raises:
+        ImageError: It is not uint8 (H, W, 3), or has no pixels.
+    """
+    if not isinstance(image_bgr, np.ndarray):
+        raise ImageError(
+            f"A picture must be a NumPy array, uint8 (H, W, 3), got {type(image_bgr).__name__}."
+        )
+    if image_bgr.dtype != np.uint8 or image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
+        raise ImageError(
+            f"A picture must be uint8 (H, W, 3), got {image_bgr.dtype} {image_bgr.shape}."
+        )
+    if image_bgr.size == 0:
+        raise ImageError(f"A picture must have pixels, got {image_bgr.shape}.")
+
+
+def read_image(
+    path: Path,
+    *,
+    root: Path | None = None,
+    max_bytes: int = MAX_IMAGE_BYTES,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+) -> NDArray[np.uint8]:
+    """Read a picture from a file. Never waits for a pipe or a device.
+
+    Args:
+        path: The file.
+        root: Only files in this folder may be read; symbolic links are followed first.
+        max_bytes: Largest file that is read.
+        max_pixels: Largest picture that is decoded.
+
+    Returns:
+        uint8 (H, W, 3), BGR, turned upright by its EXIF orientation.
+
+    Raises:
+        ImageError: The file is missing, not a regular file, outside `root`, too large, not
+            readable or not a whole picture.
+    """
+    return decode_image(_read_bytes(path, root, max_bytes), name=str(path), max_pixels=max_pixels)
+
+
+def decode_image(
+    data: bytes | bytearray | memoryview,
+    *,
+    name: str = "The picture",
+    max_bytes: int = MAX_IMAGE_BYTES,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG, WebP, BMP, PPM or TIFF picture.
+
+    Args:
+        data: The encoded picture.
+        name: What an error calls it.
+        max_bytes: Largest data that is decoded.
+        max_pixels: Largest picture that is decoded.
+
+    Returns:
+        uint8 (H, W, 3), BGR, turned upright by its EXIF orientation.
+
+    Raises:
+        ImageError: The data is empty, too large, not a picture or truncated.
+    """
+    if len(data) == 0:
+        raise ImageError(f"{name} is empty: 0 bytes.")
+    if len(data) > max_bytes:
+        raise ImageError(f"{name} has {len(data)} bytes, at most {max_bytes} are allowed.")
+    try:
+        # OpenCV would decode before telling the size, and fills up truncated pictures with grey.
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ImageError(
+                    f"{name} has {width}x{height} pixels, at most {max_pixels} pixels are allowed."
+                )
+            image.load()
+            return _to_bgr(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as err:
+        raise ImageError(f"{name} is not a picture of a known format ({_FORMAT_NAMES}).") from err
+    except Image.DecompressionBombError as err:
+        raise ImageError(f"{name} has too many pixels: {err}") from err
+    # Pillow's decoders raise all of these for files that are cut off or contradict themselves.
+    except (OSError, EOFError, ValueError, SyntaxError, struct.error) as err:
+        raise ImageError(f"{name} is a damaged or truncated picture: {err}.") from err
+
+
+def encode_image(
+    image_bgr: NDArray[np.uint8], suffix: str = ".jpg", *, quality: int = 90
+) -> bytes:
+    """Encode a picture.
+
+    Args:
+        image_bgr: uint8 (H, W, 3), BGR.
+        suffix: `.jpg`, `.jpeg`, `.png`, `.webp` or `.bmp`.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        ImageError: It is not a picture, the suffix is unknown, or the picture is too large for
+            the format.
+    """
+    check_image(image_bgr)
+    check_suffix(suffix)
+    flag = _ENCODINGS[suffix.lower()]
+    try:
+        done, buffer = cv2.imencode(suffix, image_bgr, [] if flag is None else [flag, quality])
+    except cv2.error as err:
+        raise ImageError(f"A picture {image_bgr.shape} cannot become {suffix}: {err}") from err
+    if not done:
+        raise ImageError(f"A picture {image_bgr.shape} cannot become {suffix}.")
+    return buffer.tobytes()
+
+
+def check_suffix(suffix: str) -> None:
+    """Make sure that pictures can be written with this suffix.
+
+    Raises:
+        ImageError: They cannot.
+    """
+    if suffix.lower() not in _ENCODINGS:
+        raise ImageError(
+            f"Pictures cannot be written as '{suffix}'; choose {', '.join(_ENCODINGS)}."
+        )
+
+
+def _read_bytes(path: Path, root: Path | None, max_bytes: int) -> bytes:
+    """Read a regular file, and no more than `max_bytes` of it."""
+    try:
+        resolved = path.expanduser().resolve(strict=True)
+        if root is not None and not resolved.is_relative_to(root.expanduser().resolve()):
+            raise ImageError(f"{path} is outside the allowed folder {root}.")
+        # Without O_NONBLOCK, opening a named pipe would wait for a writer.
+        descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise ImageError(f"{path} does not exist.") from err
+    except (OSError, ValueError, RuntimeError) as err:
+        raise ImageError(f"{path!s:.200} cannot be opened: {err}.") from err
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise ImageError(f"{path} is {kind}; a picture file is needed.")
+        if status.st_size > max_bytes:
+            raise ImageError(
+                f"{path} has {status.st_size} bytes, at most {max_bytes} are allowed."
+            )
+        try:
+            return file.read(max_bytes + 1)
+        except OSError as err:
+            raise ImageError(f"{path} cannot be read: {err.strerror}.") from err
+
+
+def _to_bgr(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16-bit pictures: Pillow's own conversion to 8 bits cuts off instead of scaling.
+        values = np.asarray(image, np.float64)
+        grey = np.rint(values * (255 / max(65535.0, values.max()))).clip(0, 255).astype(np.uint8)
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+    rgb = np.asarray(image.convert("RGB"), np.uint8)
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)

@@ -1,0 +1,116 @@
+"""Find YuNet's model file, or fetch it once while setting up.
+
+YuNet is a small face detector with five landmarks (Wu et al., "YuNet: A Tiny Millisecond-level
+Face Detector", Machine Intelligence Research 2023). Its file is not part of deepfer: it comes
+from OpenCV's model zoo and is checked against the SHA-256 below.
+"""
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepfer_ros.recognition.errors import DetectorError
+
+YUNET_VARIABLE = "DEEPFER_YUNET_FILE"
+"""Environment variable that may name the file."""
+
+_ZOO_URL = "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
+_TIMEOUT_S = 15.0
+_MAX_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Release:
+    file_name: str
+    sha256: str
+
+
+# Best first.
+_RELEASES = (
+    _Release(
+        "face_detection_yunet_2026may.onnx",
+        "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
+    ),
+    _Release(
+        "face_detection_yunet_2023mar.onnx",
+        "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    ),
+)
+
+
+def cache_folder() -> Path:
+    """Return the folder that fetched files are kept in (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "deepfer"
+
+
+def find_yunet_file(path: Path | None = None) -> Path | None:
+    """Return YuNet's file, or None if there is none.
+
+    Args:
+        path: The user's choice. Without one, `DEEPFER_YUNET_FILE` and then the cache folder are
+            looked at.
+
+    Raises:
+        DetectorError: The user named a file that does not exist.
+    """
+    named = path or os.environ.get(YUNET_VARIABLE)
+    if named:
+        chosen = Path(named).expanduser()
+        if not chosen.is_file():
+            raise DetectorError(
+                f"YuNet file {chosen} does not exist. Give the path of "
+                f"{_RELEASES[0].file_name}, or run 'deepfer fetch-detector'."
+            )
+        return chosen
+    for release in _RELEASES:
+        cached = cache_folder() / release.file_name
+        if cached.is_file():
+            return cached
+    return None
+
+
+def fetch_yunet_file() -> Path:
+    """Return YuNet's file from the cache folder, fetched and checked if it is not there yet.
+
+    For set-up only: a node never downloads anything.
+
+    Raises:
+        DetectorError: The file could not be fetched or written, or is not the expected one.
+    """
+    reasons = []
+    for release in _RELEASES:
+        target = cache_folder() / release.file_name
+        if target.is_file() and _sha256(target.read_bytes()) == release.sha256:
+            return target
+        try:
+            _fetch(release, target)
+        except (OSError, DetectorError) as err:
+            reasons.append(f"{release.file_name}: {err}")
+            continue
+        return target
+    raise DetectorError(
+        f"Could not fetch YuNet from {_ZOO_URL} ({'; '.join(reasons)}). Put the file into "
+        f"{cache_folder()} yourself, or use the detector 'libfacedetection' or 'haar'."
+    )
+
+
+def _fetch(release: _Release, target: Path) -> None:
+    with urllib.request.urlopen(_ZOO_URL + release.file_name, timeout=_TIMEOUT_S) as response:
+        data = response.read(_MAX_BYTES)
+    found = _sha256(data)
+    if found != release.sha256:
+        raise DetectorError(f"SHA-256 is {found}, expected {release.sha256}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A file of the final name is always whole, also after a crash in between.
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        file.write(data)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, target)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

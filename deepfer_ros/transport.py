@@ -45,7 +45,7 @@ def prepare_transport() -> None:
 
 
 def profile_variable() -> str:
-    """Return the variable that this distribution's Fast DDS reads; version 3 warns of the other."""
+    """Return the variable that the Fast DDS of this distribution reads; 3 warns of the other."""
     is_2 = os.environ.get("ROS_DISTRO") in _FASTDDS_2_DISTROS
     return FASTDDS_2_VARIABLE if is_2 else FASTDDS_3_VARIABLE
 

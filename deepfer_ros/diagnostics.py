@@ -98,7 +98,7 @@ class StreamStatistics:
         with self._lock:
             now_s = self._clock()
             for events in (self._arrivals, self._faults, self._inferences_s, self._latencies_s):
-                while events and events[0][0] < now_s - WINDOW_S:
+                while events and events[0][0] <= now_s - WINDOW_S:
                     events.popleft()
             span_s = max(min(now_s - self._start_s, WINDOW_S), 1e-3)
             latencies_ms = [1e3 * value for _, value in self._latencies_s]

@@ -1,0 +1,58 @@
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+# pytest finds test modules by their path; what they share must be found by its name.
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+if TYPE_CHECKING:
+    from ros_peer import RosPeer
+
+
+@pytest.fixture(scope="session")
+def ros_environment() -> Iterator[None]:
+    """Keep the ROS nodes of this test run, and their processes, to themselves."""
+    from deepfer_ros.transport import prepare_transport
+
+    with pytest.MonkeyPatch.context() as patch:
+        if "ROS_DOMAIN_ID" not in os.environ:
+            # Above 101, the ports of a domain may belong to other programs.
+            patch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        prepare_transport()
+        yield
+
+
+@pytest.fixture
+def peer(ros_environment: None) -> "Iterator[RosPeer]":
+    """Return the other side of the node under test."""
+    from ros_peer import RosPeer
+
+    peer = RosPeer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture(scope="session")
+def astronaut_path() -> Path:
+    """Return a photograph with one face, in the public domain (NASA), from scikit-image."""
+    package = importlib.util.find_spec("skimage")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "data" / "astronaut.png"
+
+
+@pytest.fixture(scope="session")
+def astronaut_bgr(astronaut_path: Path) -> NDArray[np.uint8]:
+    """Return the photograph, uint8 (512, 512, 3), BGR."""
+    image_bgr = np.asarray(cv2.imread(str(astronaut_path)), np.uint8)
+    image_bgr.flags.writeable = False
+    return image_bgr

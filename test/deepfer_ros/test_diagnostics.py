@@ -85,7 +85,7 @@ def test_largest_latency_and_frames_without_stamp(clock: FakeClock) -> None:
     ("condition", "bad", "processed", "level", "message"),
     [
         pytest.param(
-            NodeCondition(ACTIVE), 0, 5, DiagnosticStatus.OK, "1 face, 1.0 Hz", id="works"
+            NodeCondition(ACTIVE), 0, 5, DiagnosticStatus.OK, "1 face, 2.0 Hz", id="works"
         ),
         pytest.param(
             NodeCondition(ACTIVE), 1, 5, DiagnosticStatus.WARN, "Some images are bad: x", id="some"
@@ -131,7 +131,7 @@ def test_level_and_message(
         statistics.count_bad("x")
     for _ in range(processed):
         statistics.count_processed(faces=1, inference_s=0.01, latency_s=None)
-    clock.now_s += WINDOW_S
+    clock.now_s += WINDOW_S / 2
     status = to_diagnostic_status("/emotion_node: emotions", condition, statistics.report())
     assert (status.level, status.message) == (level, message)
     assert status.name == "/emotion_node: emotions"

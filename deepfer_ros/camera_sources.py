@@ -133,10 +133,11 @@ def open_source(
         raise CameraError(f"The source is empty; allowed are {SOURCE_HELP}.")
     if _is_device(path):
         return WebcamSource(path, size)
-    if path.is_dir() or cv2.haveImageReader(str(path)):
+    if path.is_dir():
         return ImageSource(path, size, report)
     if path.is_file():
-        return VideoSource(path, size)
+        is_image = cv2.haveImageReader(str(path))
+        return ImageSource(path, size, report) if is_image else VideoSource(path, size)
     if path.exists():
         raise CameraError(
             f"Source '{source}' is neither a regular file nor a folder; allowed are {SOURCE_HELP}."
@@ -577,8 +578,8 @@ def _request_size(capture: cv2.VideoCapture, size: tuple[int, int] | None) -> No
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
 
 
-def _as_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _as_bgr(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
     """Return a picture of a camera or video, which may be grey, as uint8 (H, W, 3) BGR."""
     if image.ndim == 2 or image.shape[2] == 1:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    return image
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return np.asarray(image, dtype=np.uint8)

@@ -1,0 +1,323 @@
+"""The ROS node that publishes a webcam, a video, image files or the built-in sample."""
+
+import math
+import os
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+
+from deepfer_ros.camera_sources import (
+    AUTO_SOURCE,
+    SOURCE_HELP,
+    CameraError,
+    Frame,
+    FrameSource,
+    Report,
+    open_source,
+)
+from deepfer_ros.parameter_table import (
+    declare_parameters,
+    find_fault,
+    parameter,
+    read_parameters,
+)
+from deepfer_ros.transport import prepare_transport
+
+NODE_NAME = "camera_node"
+
+FLIP_CODES = {"none": None, "horizontal": 1, "vertical": 0, "both": -1}
+"""What the parameter `flip` may be, and OpenCV's code for it."""
+
+OpenSource = Callable[[str, tuple[int, int] | None, Report], FrameSource]
+
+_FIRST_RETRY_S = 0.5
+_LONGEST_RETRY_S = 5.0
+_RETRY_LOG_PERIOD_S = 30.0
+# A camera's pictures come a little early or late; that must not cost every second one.
+_PACE_TOLERANCE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class CameraParameters:
+    """A snapshot of all parameters. Each field is described by its own entry."""
+
+    source: str = parameter(
+        AUTO_SOURCE,
+        f"Where the images come from: {SOURCE_HELP}.",
+        read_only=True,
+        takes_numbers=True,
+    )
+    rate_hz: float = parameter(
+        0.0,
+        "Images a second. 0 means the source's own rate: that of the camera or the video, 30 for "
+        "the sample, 10 for an image, 2 for a folder. A camera never gives more than its own.",
+        limits=(0.0, 1000.0),
+    )
+    width: int = parameter(
+        0,
+        "Width of the images in pixels, given together with height. A webcam is asked for it, "
+        "files are scaled to fit. 0 leaves the choice to the source.",
+        limits=(0, 16384),
+        read_only=True,
+    )
+    height: int = parameter(
+        0, "Height of the images in pixels; see width.", limits=(0, 16384), read_only=True
+    )
+    loop: bool = parameter(
+        True, "Start a video or folder again when it has ended. False ends the publishing."
+    )
+    flip: str = parameter(
+        "none",
+        "Mirror the images; both turns them by 180 degrees.",
+        choices=tuple(FLIP_CODES),
+    )
+    frame_id: str = parameter(
+        "camera", "Coordinate frame in the header of the images.", read_only=True
+    )
+
+
+class CameraNode(Node):
+    """Publishes the pictures of one source as `image_raw`.
+
+    A thread of its own reads and publishes, so that a slow device delays nothing else.
+
+    Args:
+        open_source: Opens a source by name, with a size and a function for warnings.
+        options: Passed on to `rclpy.node.Node`.
+
+    Raises:
+        CameraError: The source cannot be used, or width and height do not go together.
+        ParameterException: A parameter has a wrong type or is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        open_source: OpenSource = lambda source, size, report: open_source(
+            source, size=size, report=report
+        ),
+        **options: Any,  # noqa: ANN401 - whatever rclpy takes
+    ) -> None:
+        super().__init__(NODE_NAME, **options)
+        self._open_source = open_source
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._source: FrameSource | None = None
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        declare_parameters(self, CameraParameters)
+        parameters = read_parameters(self, CameraParameters)
+        self._size = _checked_size(parameters.width, parameters.height)
+        self._frame_id = parameters.frame_id
+        self._publisher = self.create_publisher(
+            Image,
+            "image_raw",
+            # Reliable matches best-effort subscribers too; depth 1 never sends old images.
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._message = Image(encoding="bgr8")
+        self._message.header.frame_id = self._frame_id
+        self._source = self._open(parameters.source)
+        self._thread = threading.Thread(target=self._run, args=(self._source,), name="camera")
+        self._thread.start()
+
+    def destroy_node(self) -> None:
+        """Stop the thread and free the source, then destroy the node."""
+        self._stopping.set()
+        if self._source is not None:
+            # Also ends a read that waits for a camera.
+            self._source.close()
+        if self._thread is not None:
+            self._thread.join()
+        super().destroy_node()
+
+    def _open(self, name: str) -> FrameSource:
+        return self._open_source(name, self._size, self.get_logger().warning)
+
+    # --- the capture thread ---
+
+    def _run(self, source: FrameSource) -> None:
+        """Publish until told to stop, and open the source again whenever it fails."""
+        self.get_logger().info(
+            f"Publishing the {source.description} on {self._publisher.topic_name}."
+        )
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._publish_all(source)
+                    return
+                except CameraError as err:
+                    source.close()
+                    if self._stopping.is_set():
+                        return
+                    self.get_logger().warning(f"{err} Trying again until it works.")
+                reopened = self._reopen(source.name)
+                if reopened is None:
+                    return
+                source = self._source = reopened
+                self.get_logger().info(f"The {source.description} works again.")
+        finally:
+            source.close()
+
+    def _reopen(self, name: str) -> FrameSource | None:
+        """Try with growing pauses until the source opens, or return None when stopped."""
+        pause_s = _FIRST_RETRY_S
+        while not self._stopping.wait(pause_s):
+            try:
+                return self._open(name)
+            except CameraError as err:
+                self.get_logger().warning(
+                    f"Still trying: {err}", throttle_duration_sec=_RETRY_LOG_PERIOD_S
+                )
+            pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
+        return None
+
+    def _publish_all(self, source: FrameSource) -> None:
+        """Publish until stopped or, where looping is off, until the source ends.
+
+        Raises:
+            CameraError: The source has stopped working.
+        """
+        due_s = -math.inf
+        is_first = True
+        while not self._stopping.is_set():
+            parameters = read_parameters(self, CameraParameters)
+            is_camera = source.rate_hz is None
+            rate_hz = parameters.rate_hz or source.rate_hz or 0.0
+            period_s = 1 / rate_hz if rate_hz else 0.0
+            if not is_camera and self._stopping.wait(max(due_s - time.monotonic(), 0.0)):
+                return
+            frame = source.read()
+            if frame is None:
+                if is_first:
+                    raise CameraError(f"The {source.description} gives no images any more.")
+                if not parameters.loop:
+                    self.get_logger().info(
+                        f"The {source.description} has ended; nothing more is published. Set the "
+                        "parameter loop to start it again each time."
+                    )
+                    return
+                source.rewind()
+                is_first = True
+                continue
+            is_first = False
+            if is_camera and frame.captured_s < due_s - _PACE_TOLERANCE * period_s:
+                continue
+            # Keeps the rate on average, but does not make up for a long pause.
+            due_s = max(due_s + period_s, frame.captured_s)
+            self._publish(frame, FLIP_CODES[parameters.flip])
+
+    def _publish(self, frame: Frame, flip_code: int | None) -> None:
+        image_bgr = frame.image_bgr
+        if flip_code is not None:
+            image_bgr = np.asarray(cv2.flip(image_bgr, flip_code), dtype=np.uint8)
+        self._fill_message(image_bgr)
+        self._message.header.stamp = self._stamp_of(frame).to_msg()
+        try:
+            self._publisher.publish(self._message)
+        # rclpy's own errors are RuntimeErrors; a signal may end ROS before it ends this thread.
+        except RuntimeError:
+            if self.context.ok():
+                raise
+            self._stopping.set()
+
+    def _fill_message(self, image_bgr: NDArray[np.uint8]) -> None:
+        """Write a picture into the one message that is used again and again.
+
+        Assigning to `data` would copy and check byte by byte: 200 ms for a large picture.
+        """
+        message, (height, width) = self._message, image_bgr.shape[:2]
+        if (message.height, message.width) != (height, width):
+            message.height, message.width, message.step = height, width, 3 * width
+            message.data = array("B", bytes(height * width * 3))
+        np.frombuffer(message.data, np.uint8).reshape(height, width, 3)[...] = image_bgr
+
+    def _stamp_of(self, frame: Frame) -> Time:
+        """Return when a picture was taken, on the node's clock."""
+        now = self.get_clock().now()
+        age = Duration(nanoseconds=max(int((time.monotonic() - frame.captured_s) * 1e9), 0))
+        # Simulated time starts at 0 and must not become negative.
+        return now - age if now.nanoseconds >= age.nanoseconds else now
+
+    # --- parameters ---
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        changes = {entry.name: entry.value for entry in parameters}
+        fault = find_fault(CameraParameters, changes)
+        return SetParametersResult(successful=fault is None, reason=fault or "")
+
+
+def _checked_size(width: int, height: int) -> tuple[int, int] | None:
+    """Return the wanted size, or None if there is no wish.
+
+    Raises:
+        CameraError: Only one of the two is given.
+    """
+    if (width == 0) != (height == 0):
+        raise CameraError(
+            f"width and height must both be given, or both be 0; got {width}x{height}."
+        )
+    return (width, height) if width else None
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop.
+
+    Returns:
+        The exit status: 0 after an ordinary end, 1 if the node could not start.
+    """
+    prepare_transport()
+    # Our own messages name every fault; those of the libraries would only repeat them.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        rclpy.init(args=args)
+    # rclpy's own errors are RuntimeErrors; this one is a wrong argument or parameter file.
+    except RuntimeError as err:
+        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
+        return 1
+    try:
+        return _spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin() -> int:
+    try:
+        node = CameraNode()
+    except (CameraError, ParameterException) as err:
+        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Parameters of a node as a frozen dataclass: one table to declare, check and read them.
+
+@dataclass(frozen=True, slots=True)
+class CameraParameters:
+    rate_hz: float = parameter(0.0, "Images a second.", limits=(0.0, 1000.0))
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+_T = TypeVar("_T")
+
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is known about a parameter beside its name, type and default.
+
+    Attributes:
+        description: What it does, for people.
+        limits: Smallest and largest value allowed, of a number.
+        choices: The values allowed, of a string; empty if any is.
+        locked: Whether it can be changed only while the node is unconfigured.
+        read_only: Whether it can be set only when the node starts.
+        takes_numbers: Whether a whole number is taken as the text that it looks like.
+    """
+
+    description: str
+    limits: tuple[float, float] | None
+    choices: tuple[str, ...]
+    locked: bool
+    read_only: bool
+    takes_numbers: bool
+
+
+def parameter(
+    default: _T,
+    description: str,
+    *,
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    locked: bool = False,
+    read_only: bool = False,
+    takes_numbers: bool = False,
+) -> _T:
+    """Return a dataclass field that carries its own rule; see `_Rule` for the arguments."""
+    rule = _Rule(description, limits, choices, locked, read_only, takes_numbers)
+    return field(default=default, metadata={"rule": rule})
+
+
+def declare_parameters(node: "Node", table: type) -> None:
+    """Declare every parameter of a table with its default, description and limits."""
+    node.declare_parameters(
+        "", [(entry.name, entry.default, _descriptor(entry)) for entry in _entries(table)]
+    )
+
+
+def read_parameters(node: "Node", table: type[_T]) -> _T:
+    """Return a snapshot of a node's parameters."""
+    return table(
+        **{
+            entry.name: _type(entry)(node.get_parameter(entry.name).value)
+            for entry in _entries(table)
+        }
+    )
+
+
+def find_fault(table: type, changes: Mapping[str, Any], *, configured: bool = False) -> str | None:
+    """Say why parameters must not be changed like this.
+
+    Args:
+        table: The dataclass of the parameters.
+        changes: New values by name. Names that are not in the table are none of our business.
+        configured: Whether the node is configured, so that locked parameters are in use.
+
+    Returns:
+        One sentence, or None if the change is all right.
+    """
+    entries = {entry.name: entry for entry in _entries(table)}
+    for name, value in changes.items():
+        if name not in entries:
+            continue
+        fault = _find_value_fault(entries[name], value)
+        if fault is None and configured and _rule(entries[name]).locked:
+            fault = (
+                f"{name} is in use and can be changed only while the node is unconfigured; "
+                "deactivate and clean up the node first."
+            )
+        if fault is not None:
+            return fault
+    return None
+
+
+def _find_value_fault(entry: "dataclasses.Field[Any]", value: object) -> str | None:
+    rule, expected = _rule(entry), _type(entry)
+    # A whole number is a fine value for a float: people write 1 for 1.0. A bool is no number.
+    allowed = (int, expected) if expected is float or rule.takes_numbers else (expected,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and expected is not bool):
+        return f"{entry.name} must be {_TYPE_NAMES[expected]}, got {value!r}."
+    if rule.choices and value not in rule.choices:
+        return f"{entry.name} must be one of {', '.join(rule.choices)}, got '{value}'."
+    if rule.limits is not None:
+        low, high = rule.limits
+        number = cast("float", value)
+        if not (math.isfinite(number) and low <= number <= high):
+            return f"{entry.name} must be from {low} to {high}, got {value}."
+    return None
+
+
+def _descriptor(entry: "dataclasses.Field[Any]") -> ParameterDescriptor:
+    rule, expected = _rule(entry), _type(entry)
+    descriptor = ParameterDescriptor(
+        name=entry.name,
+        description=rule.description,
+        read_only=rule.read_only,
+        # Lets a whole number pass where another type is declared; find_fault checks the type.
+        dynamic_typing=expected is float or rule.takes_numbers,
+    )
+    constraints = []
+    if rule.choices:
+        constraints.append(f"One of {', '.join(rule.choices)}.")
+    if rule.locked:
+        constraints.append("Can be changed only while the node is unconfigured.")
+    descriptor.additional_constraints = " ".join(constraints)
+    if rule.limits is not None:
+        low, high = rule.limits
+        if expected is int:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(low), to_value=int(high), step=1)
+            ]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    return descriptor
+
+
+def _entries(table: type) -> "tuple[dataclasses.Field[Any], ...]":
+    return dataclasses.fields(table)
+
+
+def _type(entry: "dataclasses.Field[Any]") -> type:
+    return type(entry.default)
+
+
+def _rule(entry: "dataclasses.Field[Any]") -> _Rule:
+    rule = entry.metadata["rule"]
+    assert isinstance(rule, _Rule)
+    return rule

@@ -14,8 +14,12 @@ class ConfigError(TrainingError):
 
 
 class RunError(TrainingError):
-    """A run folder cannot be used: it exists already, is incomplete or belongs to another recipe."""
+    """A run folder cannot be used: it exists, is damaged or belongs to another recipe."""
 
 
 class ExportError(TrainingError):
     """A model could not be exported, or the exported file lost too much."""
+
+
+class ModelFileError(TrainingError):
+    """A model file or bundle is missing, damaged, or not what this package can use."""

@@ -60,12 +60,14 @@ class FaceDataset:
         labels: int64 (N,), index into `LABELS`.
         splits: str (N,), one of `SPLITS`.
         votes: int64 (N, 10) votes in FER+ column order, or None without FER+.
+        source: Where the pictures come from, for messages.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     splits: NDArray[np.str_]
     votes: NDArray[np.int64] | None = None
+    source: str = "The data set"
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -94,9 +96,26 @@ class FaceDataset:
             raise DatasetError(f"Unknown split '{name}'; choose one of {', '.join(SPLITS)}.")
         rows = self.splits == name
         if not rows.any():
-            raise DatasetError(f"The data set has no row in split '{name}'.")
+            raise DatasetError(f"{self.source} has no row in split '{name}'.")
         votes = None if self.votes is None else self.votes[rows]
-        return FaceDataset(self.images[rows], self.labels[rows], self.splits[rows], votes)
+        return FaceDataset(
+            self.images[rows], self.labels[rows], self.splits[rows], votes, self.source
+        )
+
+    def require_every_class(self) -> None:
+        """Check that every class has a picture.
+
+        Raises:
+            DatasetError: A class has none.
+        """
+        counts = np.bincount(self.labels, minlength=len(LABELS))
+        empty = [label for label, count in zip(LABELS, counts, strict=True) if count == 0]
+        if empty:
+            splits = ", ".join(f"'{name}'" for name in sorted(set(self.splits.tolist())))
+            raise DatasetError(
+                f"{self.source} has no row of class {', '.join(empty)} in split {splits}; "
+                f"every one of {', '.join(LABELS)} needs at least one."
+            )
 
     def majority_labels(self) -> NDArray[np.int64]:
         """Return the FER+ majority as an index into `LABELS`, shape (N,).
@@ -139,7 +158,7 @@ class FaceDataset:
         votes = self.votes[:, _LABEL_VOTE_INDICES].astype(np.float32)
         totals = votes.sum(axis=1, keepdims=True)
         distribution = np.where(totals > 0, votes / np.maximum(totals, 1), one_hot)
-        return (1 - votes_weight) * one_hot + votes_weight * distribution
+        return np.asarray((1 - votes_weight) * one_hot + votes_weight * distribution, np.float32)
 
 
 def read_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
@@ -167,7 +186,9 @@ def read_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
     if not labels:
         raise DatasetError(f"{path} holds no rows below its header.")
     votes = None if ferplus_path is None else read_ferplus_votes(ferplus_path, len(labels))
-    return FaceDataset(np.stack(images), np.array(labels, np.int64), np.array(splits), votes)
+    return FaceDataset(
+        np.stack(images), np.array(labels, np.int64), np.array(splits), votes, str(path)
+    )
 
 
 def read_ferplus_votes(path: Path, row_count: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from deepfer_training.architecture import build_compact_cnn
 from deepfer_training.augmentation import augment
 from deepfer_training.config import AugmentationConfig, OptimizationConfig, TrainingConfig
 from deepfer_training.errors import RunError
-from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
+from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset
 
 RECIPE_FILE = "recipe.json"
 RUN_FILE = "run.json"
@@ -62,6 +63,25 @@ def augmented_batches(
             yield changed[..., np.newaxis].astype(np.float32), targets[rows]
 
 
+class _ReportSteps(keras.callbacks.Callback):
+    """Tell how many steps of the whole training are done."""
+
+    def __init__(
+        self, steps_per_epoch: int, epochs: int, on_step: Callable[[int, int], None]
+    ) -> None:
+        super().__init__()
+        self._steps_per_epoch = steps_per_epoch
+        self._total = steps_per_epoch * epochs
+        self._on_step = on_step
+        self._done = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._done = epoch * self._steps_per_epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._on_step(self._done + batch + 1, self._total)
+
+
 class _SaveCheckpoint(keras.callbacks.Callback):
     """Save weights, optimizer and epoch after every epoch, so that a kill loses one at most."""
 
@@ -93,7 +113,9 @@ def train(
     run_folder: Path,
     *,
     resume: bool = False,
+    command: str = "",
     report: Callable[[str], None] = print,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Train a model on the Training split and watch it on the PublicTest split.
 
@@ -105,19 +127,22 @@ def train(
         dataset: FER-2013, with FER+ votes if the recipe uses them.
         run_folder: Gets the recipe, versions, log, checkpoint and the model.
         resume: Go on after the last whole epoch of a broken run.
+        command: The command that does this, to be recorded.
         report: Called with one line an epoch.
+        on_step: Called after every step with the steps done and their number in all.
 
     Returns:
         Path of the trained Keras model, with float32 layers.
 
     Raises:
-        DatasetError: The data set lacks a split or the votes.
-        RunError: The folder holds a run already and `resume` is off, or it belongs to another
-            recipe or other data.
+        DatasetError: The data set lacks a split, a class or the votes.
+        RunError: The folder holds a run already and `resume` is off, it belongs to another recipe
+            or other data, or its files are damaged.
     """
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
+    training.require_every_class()
     targets = training.soft_targets(config.votes_weight)
-    run = _describe_run(config, dataset)
+    run = _describe_run(config, dataset, command)
     _open_run_folder(run_folder, config, run, resume=resume)
 
     keras.utils.set_random_seed(config.seed)
@@ -130,6 +155,7 @@ def train(
     epochs_done = _restore_checkpoint(model, run_folder / _CHECKPOINT_FOLDER)
     if epochs_done:
         report(f"Resuming after epoch {epochs_done} of {config.optimization.epochs}.")
+        _drop_log_rows(run_folder / LOG_FILE, epochs_done)
 
     model.fit(
         augmented_batches(
@@ -157,6 +183,7 @@ def train(
                 on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, config, logs))
             ),
             _SaveCheckpoint(run_folder / _CHECKPOINT_FOLDER),
+            _ReportSteps(steps_per_epoch, config.optimization.epochs, on_step),
         ],
     )
     path = run_folder / MODEL_FILE
@@ -205,17 +232,25 @@ def data_fingerprint(dataset: FaceDataset) -> str:
     return digest.hexdigest()
 
 
-def _describe_run(config: TrainingConfig, dataset: FaceDataset) -> dict[str, Any]:
+def _describe_run(config: TrainingConfig, dataset: FaceDataset, command: str) -> dict[str, Any]:
+    names = [keras.backend.backend(), "numpy", "opencv-python-headless"]
     return {
         "name": config.name,
+        "command": command,
         "data_sha256": data_fingerprint(dataset),
-        "images": {name: int(np.sum(dataset.splits == name)) for name in set(dataset.splits)},
+        "images": {name: int(np.sum(dataset.splits == name)) for name in SPLITS},
         "ferplus": dataset.votes is not None,
-        "keras": keras.version(),
         "backend": keras.backend.backend(),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
+        "versions": {"python": platform.python_version(), "keras": keras.version()}
+        | {name: _version(name) for name in names},
     }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _open_run_folder(
@@ -233,10 +268,22 @@ def _open_run_folder(
         raise RunError(
             f"{folder} holds a run already. Give --resume to go on with it, or another folder."
         )
-    if json.loads(recipe_path.read_text()) != recipe:
+    if read_run_file(recipe_path) != recipe:
         raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")
-    if json.loads(run_path.read_text())["data_sha256"] != run["data_sha256"]:
+    if read_run_file(run_path).get("data_sha256") != run["data_sha256"]:
         raise RunError(f"{folder} was started with other data; see {run_path}.")
+
+
+def read_run_file(path: Path) -> dict[str, Any]:
+    """Read one of the JSON files of a run folder.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as err:
+        raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
 
 
 def _restore_checkpoint(model: keras.Model, folder: Path) -> int:
@@ -244,12 +291,24 @@ def _restore_checkpoint(model: keras.Model, folder: Path) -> int:
     state_path = folder / _CHECKPOINT_STATE
     if not state_path.exists():
         return 0
-    state = json.loads(state_path.read_text())
+    state = read_run_file(state_path)
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(folder / state["weights"])
-    for name, random_state in state["random_states"].items():
-        model.get_layer(name).seed_generator.state.assign(random_state)
-    return int(state["epochs_done"])
+    try:
+        model.load_weights(folder / state["weights"])
+        for name, random_state in state["random_states"].items():
+            model.get_layer(name).seed_generator.state.assign(random_state)
+        return int(state["epochs_done"])
+    except (OSError, ValueError, KeyError) as err:
+        raise RunError(
+            f"The checkpoint in {folder} is damaged: {err}. Start again in another folder."
+        ) from err
+
+
+def _drop_log_rows(path: Path, epochs_done: int) -> None:
+    """Remove the log rows of epochs that a resumed run does again."""
+    if path.exists():
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(lines[: epochs_done + 1]))
 
 
 def _random_states(model: keras.Model) -> dict[str, list[int]]:

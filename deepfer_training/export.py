@@ -1,0 +1,325 @@
+"""Turn a trained model into a bundle: Keras and LiteRT files, description, model card."""
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer_training.calibration import Calibration, fit_temperature, fold_temperature
+from deepfer_training.conversion import convert_to_float32, convert_to_int8
+from deepfer_training.errors import ExportError, ModelFileError
+from deepfer_training.evaluation import Evaluation, Reference, evaluate, load_ordered_predictor
+from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
+from deepfer_training.inference import KerasPredictor, predict
+from deepfer_training.model_card import CARD_FILE, write_card
+from deepfer_training.model_files import (
+    BUNDLE_FILE,
+    BUNDLE_FORMAT,
+    KERAS_FILE,
+    LITERT_FILE,
+    ModelFile,
+    file_sha256,
+    find_model,
+    read_bundle,
+)
+from deepfer_training.training import RECIPE_FILE, RUN_FILE, read_run_file
+
+CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")
+"""Which labels the probabilities may be calibrated for; auto takes those that the recipe trained
+for most."""
+
+_DEFAULT_CROP_MARGIN = 0.1
+_EXAMPLES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A kind of file in a bundle, made from the Keras model.
+
+    Attributes:
+        file: Name of the file.
+        convert: Makes the content from a Keras model and example pictures (N, S, S).
+        largest_difference: How far any probability of any picture may be from the Keras model's.
+        largest_loss: How much lower the accuracy may be than the Keras model's, as a share.
+    """
+
+    file: str
+    convert: Callable[[keras.Model, NDArray[np.uint8]], bytes]
+    largest_difference: float
+    largest_loss: float
+
+
+FORMATS = (
+    ExportFormat(LITERT_FILE, convert_to_float32, largest_difference=1e-3, largest_loss=0.001),
+    ExportFormat("model_int8.tflite", convert_to_int8, largest_difference=1.0, largest_loss=0.005),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A trained model and what is known about how it came about."""
+
+    model: keras.Model
+    crop_margin: float
+    recipe: dict[str, Any] | None
+    training: dict[str, Any] | None
+
+
+def export_bundle(
+    source: Path,
+    output: Path,
+    dataset: FaceDataset,
+    *,
+    calibrate: str = "auto",
+    replace: bool = False,
+    command: str = "deepfer export",
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Write a bundle whose files are all checked against the trained model.
+
+    Everything is decided on PublicTest: the temperature, and whether a file is good enough.
+    PrivateTest is only measured, for the model card.
+
+    Args:
+        source: Run folder of `deepfer train`, bundle folder or `.keras` file.
+        output: Folder of the bundle; its name is the bundle's name.
+        dataset: FER-2013, with or without FER+ votes.
+        calibrate: One of `CALIBRATION_LABELS`.
+        replace: Replace a bundle that is there already.
+        command: The command that does this, for the model card.
+        report: Called with one line a step.
+
+    Returns:
+        The folder of the bundle.
+
+    Raises:
+        DatasetError: The data set lacks a split, or votes that are asked for.
+        ExportError: The output exists, or a file loses too much; nothing is written then.
+        ModelFileError: The source is not a trained model.
+        RunError: The run folder's files are damaged.
+    """
+    if output.exists() and not (replace and (output / BUNDLE_FILE).exists()):
+        raise ExportError(
+            f"{output} exists already. "
+            + (
+                "Give --replace to write it anew, or another folder."
+                if (output / BUNDLE_FILE).exists()
+                else "It is no bundle; give another folder."
+            )
+        )
+    trained = _read_source(source)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        bundle = _write_files(trained, folder, output.name, dataset, calibrate, command, report)
+        (folder / CARD_FILE).write_text(write_card(bundle, folder), encoding="utf-8")
+        folder.chmod(0o755)
+        _move_into_place(folder, output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return output
+
+
+def _write_files(
+    trained: _Source,
+    folder: Path,
+    name: str,
+    dataset: FaceDataset,
+    calibrate: str,
+    command: str,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write model files and description into `folder` and return the description."""
+    faces = {split: dataset.split(split) for split in ("PublicTest", "PrivateTest")}
+    report("Calibrating on PublicTest")
+    calibration_labels = _choose_calibration_labels(calibrate, trained.recipe, dataset)
+    model, calibration = _calibrate(trained.model, faces["PublicTest"], calibration_labels)
+    model.save(folder / KERAS_FILE)
+    examples = _choose_examples(dataset.split("Training"), trained.recipe)
+    for export_format in FORMATS:
+        report(f"Writing {export_format.file}")
+        (folder / export_format.file).write_bytes(export_format.convert(model, examples))
+
+    files = {
+        file: ModelFile(folder / file, name, LABELS, trained.crop_margin)
+        for file in (KERAS_FILE, *(entry.file for entry in FORMATS))
+    }
+    metrics: dict[str, dict[str, Any]] = {file: {} for file in files}
+    for split, split_faces in faces.items():
+        report(f"Measuring on {split}")
+        evaluations = _evaluate_files(files, split_faces, split)
+        if split == "PublicTest":
+            _check_losses(evaluations)
+        for file, evaluation in evaluations.items():
+            metrics[file][split] = evaluation.to_json()
+
+    bundle = {
+        "format": BUNDLE_FORMAT,
+        "name": name,
+        "labels": list(LABELS),
+        "input": {"size_px": IMAGE_SIZE_PX, "channels": 1, "crop_margin": trained.crop_margin},
+        "files": {file: {"sha256": file_sha256(entry.path)} for file, entry in files.items()},
+        "metrics": metrics,
+        "provenance": {
+            "recipe": trained.recipe,
+            "training": trained.training,
+            "calibration": {
+                "labels": calibration_labels,
+                "split": "PublicTest",
+                "temperature": calibration.temperature,
+                "ece_before": round(calibration.ece_before, 6),
+                "ece_after": round(calibration.ece_after, 6),
+            },
+            "export": {"command": command, "machine": _machine(), "versions": _versions()},
+        },
+    }
+    text = json.dumps(bundle, indent=2, ensure_ascii=False)
+    (folder / BUNDLE_FILE).write_text(text + "\n", encoding="utf-8")
+    return bundle
+
+
+def _read_source(source: Path) -> _Source:
+    path = source / KERAS_FILE if source.is_dir() else source
+    if path.suffix != ".keras":
+        raise ModelFileError(f"{path} is no .keras file; only Keras models can be exported.")
+    described = find_model(path)
+    model = _load_keras_model(path)
+    if (path.parent / BUNDLE_FILE).exists():
+        provenance = read_bundle(path.parent).get("provenance", {})
+        recipe, training = provenance.get("recipe"), provenance.get("training")
+    else:
+        recipe, training = (
+            read_run_file(file) if file.exists() else None
+            for file in (path.parent / RECIPE_FILE, path.parent / RUN_FILE)
+        )
+    if described.labels not in (None, LABELS):
+        raise ModelFileError(
+            f"{path} has the labels {', '.join(described.labels or ())}, "
+            f"expected {', '.join(LABELS)}."
+        )
+    crop_margin = described.crop_margin
+    if crop_margin is None:
+        crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
+    return _Source(model, crop_margin, recipe, training)
+
+
+def _load_keras_model(path: Path) -> keras.Model:
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError) as err:
+        raise ModelFileError(f"{path} is not a usable Keras model: {err}") from err
+    expected = ((None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1), (None, len(LABELS)))
+    if (model.input_shape, model.output_shape) != expected:
+        raise ModelFileError(
+            f"{path} takes {model.input_shape} and gives {model.output_shape}, "
+            f"expected {expected[0]} and {expected[1]}."
+        )
+    return model
+
+
+def _choose_calibration_labels(
+    calibrate: str, recipe: dict[str, Any] | None, dataset: FaceDataset
+) -> str:
+    if calibrate != "auto":
+        return calibrate
+    mostly_votes = (recipe or {}).get("votes_weight", 0.0) > 0.5
+    return "ferplus" if mostly_votes and dataset.votes is not None else "fer2013"
+
+
+def _calibrate(
+    model: keras.Model, faces: FaceDataset, labels: str
+) -> tuple[keras.Model, Calibration]:
+    probabilities = predict(KerasPredictor(model), faces.images)
+    true_labels = faces.majority_labels() if labels == "ferplus" else faces.labels
+    rows = true_labels >= 0
+    calibration = fit_temperature(true_labels[rows], probabilities[rows])
+    if labels == "none":
+        before = calibration.ece_before
+        return model, Calibration(1.0, before, before)
+    if calibration.temperature == 1.0:
+        return model, calibration
+    return fold_temperature(model, calibration.temperature), calibration
+
+
+def _choose_examples(training: FaceDataset, recipe: dict[str, Any] | None) -> NDArray[np.uint8]:
+    """Return a few training pictures, the same for every export of a recipe."""
+    rng = np.random.default_rng((recipe or {}).get("seed", 0))
+    count = min(_EXAMPLES, len(training))
+    return training.images[rng.choice(len(training), count, replace=False)]
+
+
+def _evaluate_files(
+    files: dict[str, ModelFile], faces: FaceDataset, split: str
+) -> dict[str, Evaluation]:
+    keras_probabilities = predict(load_ordered_predictor(files[KERAS_FILE]), faces.images)
+    reference = Reference(KERAS_FILE, keras_probabilities)
+    return {
+        file: evaluate(
+            model,
+            faces,
+            split,
+            # The figures that are reported; the other files differ by next to nothing.
+            robustness=file == LITERT_FILE and split == "PrivateTest",
+            reference=None if file == KERAS_FILE else reference,
+        )
+        for file, model in files.items()
+    }
+
+
+def _check_losses(evaluations: dict[str, Evaluation]) -> None:
+    """Refuse a bundle whose files are not what was trained."""
+    trained = evaluations[KERAS_FILE].fer2013.accuracy
+    for export_format in FORMATS:
+        evaluation = evaluations[export_format.file]
+        loss = trained - evaluation.fer2013.accuracy
+        if loss > export_format.largest_loss:
+            raise ExportError(
+                f"{export_format.file} loses {100 * loss:.2f} points of accuracy on "
+                f"{evaluation.split} ({100 * evaluation.fer2013.accuracy:.2f} % instead of "
+                f"{100 * trained:.2f} %); allowed are {100 * export_format.largest_loss:.1f}. "
+                "Nothing was written."
+            )
+        comparison = evaluation.comparison
+        difference = 0.0 if comparison is None else comparison.largest_difference
+        if difference > export_format.largest_difference:
+            raise ExportError(
+                f"{export_format.file} differs from the Keras model by {difference:.2g} in a "
+                f"probability on {evaluation.split}; allowed are "
+                f"{export_format.largest_difference:g}. Nothing was written."
+            )
+
+
+def _move_into_place(folder: Path, output: Path) -> None:
+    """Rename `folder` to `output`, in whose place a bundle may be."""
+    if output.exists():
+        old = folder.with_name(f"{folder.name}-old")
+        os.rename(output, old)
+        os.rename(folder, output)
+        shutil.rmtree(old)
+    else:
+        os.rename(folder, output)
+
+
+def _versions() -> dict[str, str]:
+    names = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def _machine() -> str:
+    """Return the processor, for the times that were measured."""
+    cpu_info = Path("/proc/cpuinfo")
+    if cpu_info.exists():
+        for line in cpu_info.read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+    return f"{platform.machine()}, {os.cpu_count()} cores"

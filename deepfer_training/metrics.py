@@ -1,0 +1,134 @@
+"""How good predictions are: accuracy, scores of each class, calibration, intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
+
+ECE_BINS = 15
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """Scores of one class, each from 0 to 1; 0 where nothing can be divided.
+
+    Attributes:
+        precision: Share of the pictures called this class that are of this class.
+        recall: Share of the pictures of this class that are called so.
+        f1: Harmonic mean of the two.
+        images: Number of pictures of this class.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores against one set of labels.
+
+    Attributes:
+        images: Number of pictures.
+        accuracy: Share of pictures whose most probable class is the label.
+        accuracy_interval: Bounds of the 95 % bootstrap interval.
+        macro_f1: Mean of the classes' F1.
+        macro_f1_interval: Bounds of the 95 % bootstrap interval.
+        ece: Expected calibration error in 15 bins of equal width (Guo et al. 2017,
+            arXiv:1706.04599).
+        classes: Scores of each class, in label order.
+        confusion: Numbers of pictures, a row for each label, a column for each prediction.
+    """
+
+    images: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    macro_f1: float
+    macro_f1_interval: tuple[float, float]
+    ece: float
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scores:
+    """Compare predictions with labels.
+
+    Args:
+        labels: (N,), index of the true class; N is at least 1.
+        probabilities: (N, C), rows sum to 1.
+    """
+    classes = np.arange(probabilities.shape[1])
+    predictions = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predictions, labels=classes, zero_division=0
+    )
+    confusion = confusion_matrix(labels, predictions, labels=classes)
+    accuracy_interval, macro_f1_interval = _bootstrap_intervals(labels, predictions, len(classes))
+    return Scores(
+        images=len(labels),
+        accuracy=float(accuracy_score(labels, predictions)),
+        accuracy_interval=accuracy_interval,
+        macro_f1=float(
+            f1_score(labels, predictions, labels=classes, average="macro", zero_division=0)
+        ),
+        macro_f1_interval=macro_f1_interval,
+        ece=expected_calibration_error(labels, probabilities),
+        classes=tuple(
+            ClassScores(float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            for i in classes
+        ),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def expected_calibration_error(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], bins: int = ECE_BINS
+) -> float:
+    """Return the mean gap between confidence and accuracy, 0 to 1.
+
+    Pictures are sorted by the probability of their predicted class into bins of equal width; the
+    gaps of the bins are weighted by the pictures in them.
+
+    Args:
+        labels: (N,), index of the true class.
+        probabilities: (N, C), rows sum to 1.
+        bins: Number of bins between 0 and 1.
+    """
+    confidences = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == labels
+    # A confidence on a border belongs to the bin below it; 0 belongs to the first.
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, bins - 1)
+    gaps = np.bincount(index, weights=confidences - correct, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _bootstrap_intervals(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], class_count: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the 95 % percentile intervals of accuracy and macro-F1, the same in every call."""
+    rng = np.random.default_rng(0)
+    cells = labels * class_count + predictions
+    accuracies, macro_f1s = np.empty(_RESAMPLES), np.empty(_RESAMPLES)
+    for resample in range(_RESAMPLES):
+        drawn = cells[rng.integers(0, len(cells), len(cells))]
+        counts = np.bincount(drawn, minlength=class_count**2).reshape(class_count, class_count)
+        hits = counts.diagonal()
+        accuracies[resample] = hits.sum() / len(cells)
+        # F1 is hits over the mean of "is this class" and "is called this class".
+        sizes = (counts.sum(axis=0) + counts.sum(axis=1)) / 2
+        macro_f1s[resample] = np.mean(hits / np.maximum(sizes, 1))
+    return _percentiles(accuracies), _percentiles(macro_f1s)
+
+
+def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)

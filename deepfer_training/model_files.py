@@ -1,0 +1,156 @@
+"""Find trained models, and read and write the bundles that describe them.
+
+A bundle is a folder with model files and `bundle.json`, format 1:
+
+    {"format": 1, "name": "deepfer48",
+     "labels": ["angry", …],
+     "input": {"size_px": 48, "channels": 1, "crop_margin": 0.1},
+     "files": {"model.tflite": {"sha256": "…"}, "model.keras": {"sha256": "…"}},
+     "metrics": {…}, "provenance": {…}}
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepfer_training.errors import ModelFileError
+
+BUNDLE_FILE = "bundle.json"
+BUNDLE_FORMAT = 1
+KERAS_FILE = "model.keras"
+LITERT_FILE = "model.tflite"
+MODEL_SUFFIXES = (".tflite", ".keras")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model file and what its bundle says about it.
+
+    Attributes:
+        path: The file.
+        name: Name of the bundle, or of the file where there is no bundle.
+        labels: Class labels in the order of the outputs, or None where there is no bundle.
+        crop_margin: Border that the runtime adds around a face, as a share of its side, or None
+            where there is no bundle.
+    """
+
+    path: Path
+    name: str
+    labels: tuple[str, ...] | None = None
+    crop_margin: float | None = None
+
+
+def find_model(model: str | Path) -> ModelFile:
+    """Find a model and read the description beside it, if there is one.
+
+    Args:
+        model: Name of a bundle that comes with deepfer, a bundle folder, a run folder of
+            `deepfer train`, or a `.tflite` or `.keras` file.
+
+    Raises:
+        ModelFileError: There is no such model, or its bundle is wrong or does not fit the file.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _model_in(path)
+    if path.is_file() and path.suffix in MODEL_SUFFIXES:
+        return describe_model_file(path)
+    if path.exists():
+        raise ModelFileError(
+            f"{path} is neither a folder nor a {' or '.join(MODEL_SUFFIXES)} file."
+        )
+    names = shipped_models()
+    if str(model) in names:
+        return _model_in(names[str(model)])
+    raise ModelFileError(
+        f"Model '{model}' is neither an existing file or folder nor a bundle that comes with "
+        f"deepfer ({', '.join(sorted(names)) or 'none is installed'})."
+    )
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the folders of the bundles that come with deepfer, by name.
+
+    A source tree has them beside this package; an installation has them under `share/deepfer`.
+    """
+    for parent in Path(__file__).resolve().parents:
+        for folder in (parent / "share" / "deepfer" / "models", parent / "models"):
+            if folder.is_dir():
+                return {path.parent.name: path.parent for path in folder.glob(f"*/{BUNDLE_FILE}")}
+    return {}
+
+
+def describe_model_file(path: Path) -> ModelFile:
+    """Return what the bundle beside a model file says about it, or little if there is none.
+
+    Raises:
+        ModelFileError: There is a bundle, but it is wrong or does not fit the file.
+    """
+    bundle_path = path.parent / BUNDLE_FILE
+    if not bundle_path.exists():
+        return ModelFile(path, name=path.stem)
+    bundle = read_bundle(path.parent)
+    entry = bundle["files"].get(path.name)
+    if entry is None:
+        raise ModelFileError(
+            f"{bundle_path} does not describe {path.name}; "
+            f"it describes {', '.join(bundle['files'])}."
+        )
+    found = file_sha256(path)
+    if found != entry["sha256"]:
+        raise ModelFileError(
+            f"{path} is damaged or was replaced: its SHA-256 is {found}, "
+            f"{BUNDLE_FILE} says {entry['sha256']}."
+        )
+    return ModelFile(
+        path, bundle["name"], tuple(bundle["labels"]), float(bundle["input"]["crop_margin"])
+    )
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """Read `bundle.json` of a bundle folder.
+
+    Raises:
+        ModelFileError: It is missing, is not JSON, has another format or lacks a part.
+    """
+    path = folder / BUNDLE_FILE
+    try:
+        bundle = json.loads(path.read_text(encoding="utf-8"))
+        if bundle["format"] != BUNDLE_FORMAT:
+            raise ModelFileError(
+                f"{path} has format {bundle['format']}, expected {BUNDLE_FORMAT}."
+            )
+        str(bundle["name"]), list(bundle["labels"]), float(bundle["input"]["crop_margin"])
+        {name: str(entry["sha256"]) for name, entry in bundle["files"].items()}
+    except (OSError, ValueError) as err:
+        raise ModelFileError(f"Cannot read {path}: {err}.") from err
+    except (KeyError, TypeError, AttributeError) as err:
+        raise ModelFileError(f"{path} is no description of a bundle: {err!r}.") from err
+    return dict(bundle)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content.
+
+    Raises:
+        ModelFileError: The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as err:
+        raise ModelFileError(f"Cannot read {path}: {err.strerror}.") from err
+
+
+def _model_in(folder: Path) -> ModelFile:
+    """Return the LiteRT model of a bundle folder, or the Keras model of a run folder."""
+    if (folder / BUNDLE_FILE).exists():
+        return describe_model_file(folder / LITERT_FILE)
+    path = folder / KERAS_FILE
+    if not path.exists():
+        raise ModelFileError(
+            f"{folder} holds neither {BUNDLE_FILE} nor {KERAS_FILE}: it is no bundle and no "
+            "finished run. 'deepfer train … --resume' goes on with a run that was broken off."
+        )
+    return ModelFile(path, name=folder.resolve().name)

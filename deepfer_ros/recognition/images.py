@@ -168,7 +168,7 @@ def _read_bytes(path: Path, root: Path | None, max_bytes: int) -> bytes:
         raise ImageError(f"{path} does not exist.") from err
     except (OSError, ValueError, RuntimeError) as err:
         raise ImageError(f"{path!s:.200} cannot be opened: {err}.") from err
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
@@ -177,10 +177,12 @@ def _read_bytes(path: Path, root: Path | None, max_bytes: int) -> bytes:
             raise ImageError(
                 f"{path} has {status.st_size} bytes, at most {max_bytes} are allowed."
             )
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             return file.read(max_bytes + 1)
-        except OSError as err:
-            raise ImageError(f"{path} cannot be read: {err.strerror}.") from err
+    except OSError as err:
+        raise ImageError(f"{path} cannot be read: {err.strerror}.") from err
+    finally:
+        os.close(descriptor)
 
 
 def _to_bgr(image: Image.Image) -> NDArray[np.uint8]:

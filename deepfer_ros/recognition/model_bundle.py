@@ -53,7 +53,10 @@ def load_bundle(model: str | Path) -> ModelBundle:
         ModelError: The bundle or the file is missing, its description is wrong, or the file is
             not the one that was described (SHA-256).
     """
-    folder, file_name = _locate(model)
+    try:
+        folder, file_name = _locate(model)
+    except (OSError, ValueError) as err:
+        raise ModelError(f"'{model!s:.200}' cannot be a path: {err}.") from err
     description_path = folder / BUNDLE_FILE
     description = _read_json(description_path)
     try:

@@ -1,0 +1,102 @@
+import hashlib
+import io
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from deepfer_ros.recognition import yunet_file
+from deepfer_ros.recognition.errors import DetectorError
+from deepfer_ros.recognition.yunet_file import fetch_yunet_file, find_yunet_file
+
+NEW, OLD = "face_detection_yunet_2026may.onnx", "face_detection_yunet_2023mar.onnx"
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("DEEPFER_YUNET_FILE", raising=False)
+    return tmp_path / "deepfer"
+
+
+class Zoo:
+    """Stands for the download: what it serves, by file name, and what was asked for."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    def open(self, url: str, timeout: float) -> io.BytesIO:
+        name = url.rsplit("/", 1)[1]
+        self.asked.append(name)
+        if name not in self.files:
+            raise OSError("no route to host")
+        return io.BytesIO(self.files[name])
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch) -> Zoo:
+    """A zoo whose files are small stand-ins with checksums to match."""
+    zoo = Zoo()
+    monkeypatch.setattr(urllib.request, "urlopen", zoo.open)
+    releases = tuple(
+        type(release)(release.file_name, hashlib.sha256(release.file_name.encode()).hexdigest())
+        for release in yunet_file._RELEASES
+    )
+    monkeypatch.setattr(yunet_file, "_RELEASES", releases)
+    return zoo
+
+
+def test_no_file_is_found_where_there_is_none() -> None:
+    assert find_yunet_file() is None
+
+
+def test_the_newest_in_the_cache_is_found(cache: Path) -> None:
+    cache.mkdir()
+    (cache / OLD).touch()
+    assert find_yunet_file() == cache / OLD
+    (cache / NEW).touch()
+    assert find_yunet_file() == cache / NEW
+
+
+def test_a_named_file_goes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    by_variable, by_argument = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    by_variable.touch()
+    by_argument.touch()
+    monkeypatch.setenv("DEEPFER_YUNET_FILE", str(by_variable))
+    assert find_yunet_file() == by_variable
+    assert find_yunet_file(by_argument) == by_argument
+
+
+def test_fetched_once_then_kept(zoo: Zoo, cache: Path) -> None:
+    zoo.files[NEW] = NEW.encode()
+    assert fetch_yunet_file() == cache / NEW
+    assert fetch_yunet_file() == cache / NEW
+    assert zoo.asked == [NEW]
+    assert (cache / NEW).read_bytes() == NEW.encode()
+
+
+def test_the_older_release_does_when_the_newer_is_gone(zoo: Zoo, cache: Path) -> None:
+    zoo.files[OLD] = OLD.encode()
+    assert fetch_yunet_file() == cache / OLD
+
+
+def test_a_damaged_file_in_the_cache_is_replaced(zoo: Zoo, cache: Path) -> None:
+    cache.mkdir()
+    (cache / NEW).write_bytes(b"half a file")
+    zoo.files[NEW] = NEW.encode()
+    assert fetch_yunet_file().read_bytes() == NEW.encode()
+
+
+def test_a_wrong_download_is_refused_and_not_kept(zoo: Zoo, cache: Path) -> None:
+    zoo.files = {NEW: b"<html>not found</html>", OLD: b""}
+    with pytest.raises(DetectorError, match="expected"):
+        fetch_yunet_file()
+    assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_without_network_the_error_says_what_to_do(zoo: Zoo, cache: Path) -> None:
+    with pytest.raises(DetectorError, match="no route to host") as caught:
+        fetch_yunet_file()
+    assert str(cache) in str(caught.value)
+    assert zoo.asked == [NEW, OLD]

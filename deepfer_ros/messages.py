@@ -22,6 +22,9 @@ from deepfer_ros.recognition.types import FaceEmotion
 
 _BRIDGE = CvBridge()
 
+# The sum of a float32 corner and a float32 size can exceed the picture's border by this much.
+_ROUNDING_PX = 1e-3
+
 
 def check_labels(labels: tuple[str, ...]) -> None:
     """Check that a model's labels are the constants of `deepfer/msg/Emotion`, in that order.
@@ -149,8 +152,8 @@ def _to_region(box_xywh: NDArray[np.float32]) -> RegionOfInterest:
     return RegionOfInterest(
         x_offset=x_offset,
         y_offset=y_offset,
-        width=math.ceil(left + width) - x_offset,
-        height=math.ceil(top + height) - y_offset,
+        width=math.ceil(left + width - _ROUNDING_PX) - x_offset,
+        height=math.ceil(top + height - _ROUNDING_PX) - y_offset,
     )
 
 

@@ -9,6 +9,7 @@ from std_msgs.msg import Header
 
 from deepfer_ros import messages
 from deepfer_ros.recognition.errors import ImageError, ModelError
+from deepfer_ros.recognition.geometry import clip_boxes
 from deepfer_ros.recognition.types import FaceEmotion
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="camera")
@@ -49,6 +50,16 @@ def test_emotion() -> None:
     assert emotion.probabilities == pytest.approx(HAPPY)
     assert emotion.frame_probabilities == pytest.approx([1 / 7] * 7)
     assert emotion.probabilities[emotion.HAPPY] == pytest.approx(0.7)
+
+
+def test_region_never_leaves_the_image() -> None:
+    """Corner plus size, each rounded to float32, may sum to more than the image's own size."""
+    corners = np.random.default_rng(0).uniform(0, 700, (2000, 4)).astype(np.float32)
+    for box_xywh in clip_boxes(corners, 640, 480):
+        if (box_xywh[2:] > 0).all():
+            roi = messages.to_emotion_array((face(box_xywh=box_xywh),), HEADER, "m").emotions[0].roi
+            assert roi.x_offset + roi.width <= 640
+            assert roi.y_offset + roi.height <= 480
 
 
 @pytest.mark.parametrize(

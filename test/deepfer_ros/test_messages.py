@@ -57,7 +57,8 @@ def test_region_never_leaves_the_image() -> None:
     corners = np.random.default_rng(0).uniform(0, 700, (2000, 4)).astype(np.float32)
     for box_xywh in clip_boxes(corners, 640, 480):
         if (box_xywh[2:] > 0).all():
-            roi = messages.to_emotion_array((face(box_xywh=box_xywh),), HEADER, "m").emotions[0].roi
+            message = messages.to_emotion_array((face(box_xywh=box_xywh),), HEADER, "m")
+            roi = message.emotions[0].roi
             assert roi.x_offset + roi.width <= 640
             assert roi.y_offset + roi.height <= 480
 

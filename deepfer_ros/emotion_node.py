@@ -45,7 +45,8 @@ from deepfer_ros.diagnostics import (
 from deepfer_ros.latest_frame import LatestFrameWorker
 from deepfer_ros.messages import check_labels, from_image_message
 from deepfer_ros.outputs import EmotionOutputs
-from deepfer_ros.parameters import Parameters, declare_parameters, find_fault, read_parameters
+from deepfer_ros.parameter_table import declare_parameters, find_fault, read_parameters
+from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.recognition.errors import ImageError, RecognitionError
 from deepfer_ros.recognizers import Recognizers, load_recognizers
 from deepfer_ros.still_images import StillImageClassifier, refuse
@@ -71,7 +72,7 @@ class _Frame:
     """A frame on its way to the worker, with the parameters of the moment when it arrived."""
 
     message: Image | CompressedImage
-    parameters: Parameters
+    parameters: EmotionParameters
 
 
 def _reported(transition: _Transition) -> _Transition:
@@ -99,7 +100,7 @@ class EmotionNode(LifecycleNode):
     def __init__(
         self,
         *,
-        load: Callable[[Parameters], Recognizers] = load_recognizers,
+        load: Callable[[EmotionParameters], Recognizers] = load_recognizers,
         **options: Any,  # noqa: ANN401 - whatever rclpy takes
     ) -> None:
         super().__init__(NODE_NAME, **options)
@@ -116,7 +117,7 @@ class EmotionNode(LifecycleNode):
         self._last_silence_log_s = -math.inf
 
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        declare_parameters(self)
+        declare_parameters(self, EmotionParameters)
         # Threads use it to wake the executor: their results do not do that by themselves.
         self._wake = self.create_guard_condition(self._on_wake)
         # Services exist in every state, so that a caller is told what is missing. Their own group
@@ -136,7 +137,7 @@ class EmotionNode(LifecycleNode):
 
     def start(self) -> None:
         """Configure and activate the node if its parameter `autostart` says so."""
-        if not read_parameters(self).autostart:
+        if not self._read_parameters().autostart:
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
@@ -152,7 +153,7 @@ class EmotionNode(LifecycleNode):
     @_reported
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and create the publishers."""
-        parameters = read_parameters(self)
+        parameters = self._read_parameters()
         try:
             self._recognizers = self._load(parameters)
             check_labels(self._recognizers.stream.classifier.bundle.labels)
@@ -222,7 +223,7 @@ class EmotionNode(LifecycleNode):
         Raises:
             RuntimeError: The QoS overrides of the subscription are wrong.
         """
-        compressed = read_parameters(self).image_transport == "compressed"
+        compressed = self._read_parameters().image_transport == "compressed"
         self._last_image_s = time.monotonic()
         self._last_silence_log_s = -math.inf
         self._subscription = self.create_subscription(
@@ -266,7 +267,7 @@ class EmotionNode(LifecycleNode):
         worker = self._worker
         if worker is None:
             return
-        parameters = read_parameters(self)
+        parameters = self._read_parameters()
         self._last_image_s = time.monotonic()
         worker.min_period_s = 1 / parameters.max_rate_hz if parameters.max_rate_hz else 0.0
         replaced = worker.put(_Frame(message, parameters))
@@ -330,7 +331,7 @@ class EmotionNode(LifecycleNode):
         if self._stills is None or not self._is_active:
             return refuse(f"The node is {self._state}; configure and activate it first.")
         answer: Future = Future(executor=self.executor)
-        job = self._stills.submit(request, read_parameters(self))
+        job = self._stills.submit(request, self._read_parameters())
         job.add_done_callback(lambda job: self._deliver(job, answer))
         return await answer
 
@@ -361,9 +362,12 @@ class EmotionNode(LifecycleNode):
             response.message = "Paused: no image is received until the node is enabled again."
         return response
 
+    def _read_parameters(self) -> EmotionParameters:
+        return read_parameters(self, EmotionParameters)
+
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         changes = {parameter.name: parameter.value for parameter in parameters}
-        fault = find_fault(changes, configured=self._recognizers is not None)
+        fault = find_fault(EmotionParameters, changes, configured=self._recognizers is not None)
         return SetParametersResult(successful=fault is None, reason=fault or "")
 
     # --- supervision ---
@@ -402,7 +406,7 @@ class EmotionNode(LifecycleNode):
 
     def _explain_silence(self) -> str:
         """Return why no image arrives, or an empty string if images do or none should."""
-        timeout_s = read_parameters(self).image_timeout_s
+        timeout_s = self._read_parameters().image_timeout_s
         silence_s = time.monotonic() - self._last_image_s
         if self._subscription is None or not timeout_s or silence_s < timeout_s:
             return ""
@@ -431,7 +435,12 @@ def main(args: list[str] | None = None) -> int:
         The exit status: 0 after an ordinary end, 1 if the node could not start.
     """
     prepare_transport()
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    # The base of rclpy's own errors; here, a wrong argument or parameter file.
+    except RuntimeError as err:
+        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
+        return 1
     try:
         return _spin()
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -444,7 +453,7 @@ def _spin() -> int:
     try:
         node = EmotionNode()
     except ParameterException as err:
-        print(f"emotion_node cannot start: {err}", file=sys.stderr)
+        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)

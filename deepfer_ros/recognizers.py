@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfer_ros.parameters import Parameters
+from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.recognition.classifier import load_classifier
 from deepfer_ros.recognition.detection import detector_statuses, load_detector
 from deepfer_ros.recognition.model_bundle import ModelBundle, load_bundle
@@ -32,7 +32,7 @@ class Recognizers:
     reason: str
 
 
-def load_recognizers(parameters: Parameters) -> Recognizers:
+def load_recognizers(parameters: EmotionParameters) -> Recognizers:
     """Load detectors and classifiers, and run them once so that the first frame is not slow.
 
     Raises:
@@ -50,7 +50,10 @@ def load_recognizers(parameters: Parameters) -> Recognizers:
 
 
 def _load_recognizer(
-    bundle: ModelBundle, parameters: Parameters, max_side_px: int, tracker: FaceTracker | None
+    bundle: ModelBundle,
+    parameters: EmotionParameters,
+    max_side_px: int,
+    tracker: FaceTracker | None,
 ) -> EmotionRecognizer:
     detector = load_detector(
         parameters.detector,
@@ -66,7 +69,7 @@ def _load_recognizer(
     return recognizer
 
 
-def _explain_detector(parameters: Parameters, name: str) -> str:
+def _explain_detector(parameters: EmotionParameters, name: str) -> str:
     if parameters.detector != "auto":
         return "as the parameter says"
     better = []
@@ -77,5 +80,5 @@ def _explain_detector(parameters: Parameters, name: str) -> str:
     return "; ".join(better) or "the best there is"
 
 
-def _yunet_file(parameters: Parameters) -> Path | None:
+def _yunet_file(parameters: EmotionParameters) -> Path | None:
     return Path(parameters.yunet_file) if parameters.yunet_file else None

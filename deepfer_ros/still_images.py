@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from deepfer.srv import ClassifyImage
 from deepfer_ros.messages import to_compressed_image, to_emotion_array
-from deepfer_ros.parameters import Parameters
+from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.recognition.drawing import draw_emotions
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.images import decode_image, read_image
@@ -36,7 +36,7 @@ class StillImageClassifier:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="still_images")
 
     def submit(
-        self, request: ClassifyImage.Request, parameters: Parameters
+        self, request: ClassifyImage.Request, parameters: EmotionParameters
     ) -> "Future[ClassifyImage.Response]":
         """Start to answer a request, and return the answer to come.
 
@@ -55,7 +55,7 @@ class StillImageClassifier:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _answer(
-        self, request: ClassifyImage.Request, parameters: Parameters
+        self, request: ClassifyImage.Request, parameters: EmotionParameters
     ) -> ClassifyImage.Response:
         try:
             image_bgr = _load_image(request, parameters)
@@ -83,7 +83,9 @@ def refuse(reason: str) -> ClassifyImage.Response:
     return ClassifyImage.Response(success=False, message=reason)
 
 
-def _load_image(request: ClassifyImage.Request, parameters: Parameters) -> NDArray[np.uint8]:
+def _load_image(
+    request: ClassifyImage.Request, parameters: EmotionParameters
+) -> NDArray[np.uint8]:
     """Return the image that a request names or holds.
 
     Raises:

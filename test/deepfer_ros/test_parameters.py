@@ -3,13 +3,14 @@ from typing import Any
 
 import pytest
 
-from deepfer_ros.parameters import Parameters, find_fault
+from deepfer_ros.parameter_table import find_fault
+from deepfer_ros.parameters import EmotionParameters
 
-DEFAULTS = dataclasses.asdict(Parameters())
+DEFAULTS = dataclasses.asdict(EmotionParameters())
 
 
 def test_defaults_are_all_right() -> None:
-    assert find_fault(DEFAULTS, configured=False) is None
+    assert find_fault(EmotionParameters, DEFAULTS, configured=False) is None
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_defaults_are_all_right() -> None:
     ],
 )
 def test_accepts(name: str, value: Any) -> None:  # noqa: ANN401
-    assert find_fault({name: value}, configured=False) is None
+    assert find_fault(EmotionParameters, {name: value}, configured=False) is None
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,16 @@ def test_accepts(name: str, value: Any) -> None:  # noqa: ANN401
     ],
 )
 def test_refuses(name: str, value: Any, fault: str) -> None:  # noqa: ANN401
-    found = find_fault({name: value}, configured=False)
+    found = find_fault(EmotionParameters, {name: value}, configured=False)
     assert found is not None
     assert found.startswith(fault)
 
 
 def test_one_fault_refuses_all_changes() -> None:
-    assert find_fault({"smoothing_s": 1.0, "jpeg_quality": 0}, configured=False) is not None
+    assert (
+        find_fault(EmotionParameters, {"smoothing_s": 1.0, "jpeg_quality": 0}, configured=False)
+        is not None
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,8 +74,8 @@ def test_one_fault_refuses_all_changes() -> None:
     ],
 )
 def test_locked_while_configured(name: str) -> None:
-    assert find_fault({name: DEFAULTS[name]}, configured=False) is None
-    fault = find_fault({name: DEFAULTS[name]}, configured=True)
+    assert find_fault(EmotionParameters, {name: DEFAULTS[name]}, configured=False) is None
+    fault = find_fault(EmotionParameters, {name: DEFAULTS[name]}, configured=True)
     assert fault is not None
     assert "clean up the node first" in fault
 
@@ -89,4 +93,4 @@ def test_locked_while_configured(name: str) -> None:
     ],
 )
 def test_changeable_at_any_time(name: str) -> None:
-    assert find_fault({name: DEFAULTS[name]}, configured=True) is None
+    assert find_fault(EmotionParameters, {name: DEFAULTS[name]}, configured=True) is None

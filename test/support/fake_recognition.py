@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_ros.parameters import Parameters
+from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.recognition.model_bundle import ModelBundle
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
@@ -66,9 +66,9 @@ class FakeLoader:
         self.still_detector = FakeDetector()
         self.classifier = FakeClassifier(labels=labels)
         self.error: Exception | None = None
-        self.parameters: Parameters | None = None
+        self.parameters: EmotionParameters | None = None
 
-    def __call__(self, parameters: Parameters) -> Recognizers:
+    def __call__(self, parameters: EmotionParameters) -> Recognizers:
         self.parameters = parameters
         if self.error is not None:
             raise self.error

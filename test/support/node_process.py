@@ -1,0 +1,63 @@
+"""A node in a process of its own."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TIMEOUT_S = 30.0
+
+
+class NodeProcess:
+    """A running Python module, with everything that it prints in a file.
+
+    Args:
+        module: Name of the module.
+        arguments: Its command line.
+        log_path: File for what it prints.
+    """
+
+    def __init__(self, module: str, arguments: list[str], log_path: Path) -> None:
+        self._log_path = log_path
+        with open(log_path, "w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self) -> int:
+        """Return the exit status of a process that ends by itself."""
+        return self._process.wait(TIMEOUT_S)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status; negative if it ended by a signal."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def running(module: str, arguments: list[str], log_path: Path) -> Iterator[NodeProcess]:
+    """Run a module until the end of the block, whatever happens in it."""
+    process = NodeProcess(module, arguments, log_path)
+    try:
+        yield process
+        if process.is_running:
+            process.stop()
+    finally:
+        process.kill()

@@ -38,10 +38,19 @@ def prepare_transport() -> None:
     A profile or allocator setting that the user has made in the environment stays as it is, and so
     does everything else where another middleware than Fast DDS was chosen.
     """
-    profile = find_profile()
-    if profile is not None and _uses_fastdds() and not _chosen_profiles():
-        os.environ[profile_variable()] = str(profile)
+    # The allocator has read the environment already, when the process started.
     _keep_large_buffers()
+    os.environ.update(_profile_environment())
+
+
+def transport_environment() -> dict[str, str]:
+    """Return the variables that do the same for a process that is yet to be started."""
+    malloc = {
+        variable: str(size_bytes)
+        for _, size_bytes, variable in _MALLOC_OPTIONS
+        if variable not in os.environ
+    }
+    return malloc | _profile_environment()
 
 
 def profile_variable() -> str:
@@ -80,6 +89,14 @@ def transport_problems() -> tuple[str, ...]:
     for variable, file_name in _chosen_profiles().items():
         problems += _profile_problems(variable, file_name)
     return (*problems, *_shared_memory_problems(profile))
+
+
+def _profile_environment() -> dict[str, str]:
+    """Return the variable for the profile, or nothing where the user's choice must be left."""
+    profile = find_profile()
+    if profile is None or not _uses_fastdds() or _chosen_profiles():
+        return {}
+    return {profile_variable(): str(profile)}
 
 
 def _uses_fastdds() -> bool:

@@ -60,6 +60,16 @@ def test_profile_is_applied(
     assert applied == {variable: str(transport.find_profile())}
 
 
+def test_environment_of_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    assert transport.transport_environment() == {
+        "MALLOC_MMAP_THRESHOLD_": "33554432",
+        transport.FASTDDS_3_VARIABLE: str(transport.find_profile()),
+    }
+    assert not set(transport.PROFILE_VARIABLES) & set(os.environ)
+
+
 def test_other_middleware_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     transport.prepare_transport()

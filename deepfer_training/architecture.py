@@ -19,7 +19,7 @@ def build_compact_cnn(
     returns float32 (N, C) probabilities; the layer before the softmax is called `logits`.
 
     Args:
-        config: Widths of the stages and the dropout before the last layer.
+        config: Shape of the network.
         input_size_px: S, side of the square input in pixels.
         class_count: C, number of classes.
         dtype_policy: Keras dtype policy of the convolutions, for example `mixed_bfloat16`.
@@ -40,7 +40,9 @@ def build_compact_cnn(
                 name=f"{name}_conv",
                 dtype=dtype_policy,
             )(x)
-            x = layers.BatchNormalization(name=f"{name}_norm", dtype=dtype_policy)(x)
+            x = layers.BatchNormalization(
+                momentum=config.norm_momentum, name=f"{name}_norm", dtype=dtype_policy
+            )(x)
             x = layers.ReLU(name=f"{name}_relu", dtype=dtype_policy)(x)
     x = layers.GlobalAveragePooling2D(name="pool", dtype=dtype_policy)(x)
     x = layers.Dropout(config.dropout, name="dropout", dtype=dtype_policy)(x)

@@ -18,15 +18,19 @@ class NetworkConfig:
     Attributes:
         widths: Channels of each stage, first to last.
         dropout: Share of features dropped before the last layer, 0 to below 1.
+        norm_momentum: Momentum of the means and variances that batch normalisation keeps.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     dropout: float = 0.3
+    norm_momentum: float = 0.99
 
     def __post_init__(self) -> None:
         _require(len(self.widths) > 0, "network.widths", self.widths, "at least one stage")
         _require(min(self.widths) > 0, "network.widths", self.widths, "numbers above 0")
-        _require(0 <= self.dropout < 1, "network.dropout", self.dropout, "0 to below 1")
+        for name in ("dropout", "norm_momentum"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"network.{name}", value, "0 to below 1")
 
 
 @dataclass(frozen=True, slots=True)

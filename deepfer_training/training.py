@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from deepfer_training.architecture import build_compact_cnn
 from deepfer_training.augmentation import augment
-from deepfer_training.config import AugmentationConfig, OptimizationConfig, TrainingConfig
+from deepfer_training.config import (
+    AugmentationConfig,
+    OptimizationConfig,
+    TrainingConfig,
+    config_from_dict,
+)
 from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset
 
@@ -135,6 +140,7 @@ def train(
         Path of the trained Keras model, with float32 layers.
 
     Raises:
+        ConfigError: The recipe in the folder is not one that this version knows.
         DatasetError: The data set lacks a split, a class or the votes.
         RunError: The folder holds a run already and `resume` is off, it belongs to another recipe
             or other data, or its files are damaged.
@@ -257,18 +263,18 @@ def _open_run_folder(
     folder: Path, config: TrainingConfig, run: dict[str, Any], *, resume: bool
 ) -> None:
     """Start a new run in `folder`, or check that the run in it can be resumed."""
-    recipe = json.loads(json.dumps(dataclasses.asdict(config)))
     recipe_path, run_path = folder / RECIPE_FILE, folder / RUN_FILE
     if not recipe_path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         run_path.write_text(json.dumps(run, indent=2) + "\n")
-        recipe_path.write_text(json.dumps(recipe, indent=2) + "\n")
+        recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
         return
     if not resume:
         raise RunError(
             f"{folder} holds a run already. Give --resume to go on with it, or another folder."
         )
-    if read_run_file(recipe_path) != recipe:
+    # Fields that a newer version added take their defaults, which change nothing.
+    if config_from_dict(read_run_file(recipe_path)) != config:
         raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")
     if read_run_file(run_path).get("data_sha256") != run["data_sha256"]:
         raise RunError(f"{folder} was started with other data; see {run_path}.")

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from deepfer_training.augmentation import augment
+from deepfer_training.config import AugmentationConfig
+
+_NONE = {
+    "horizontal_flip": False,
+    "rotation_deg": 0.0,
+    "scale": 0.0,
+    "shift": 0.0,
+    "contrast": 0.0,
+    "brightness": 0.0,
+    "erasing_probability": 0.0,
+}
+
+
+def _faces(count: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 48, 48)).astype(np.uint8)
+
+
+def test_nothing_changes_when_everything_is_off() -> None:
+    faces = _faces()
+
+    changed = augment(faces, AugmentationConfig(**_NONE), np.random.default_rng(1))
+
+    np.testing.assert_array_equal(changed, faces)
+
+
+def test_equal_randomness_gives_equal_pictures() -> None:
+    faces, config = _faces(), AugmentationConfig()
+
+    first = augment(faces, config, np.random.default_rng(1))
+
+    np.testing.assert_array_equal(first, augment(faces, config, np.random.default_rng(1)))
+    assert not np.array_equal(first, augment(faces, config, np.random.default_rng(2)))
+
+
+def test_the_source_stays_as_it_is() -> None:
+    faces = _faces()
+    before = faces.copy()
+
+    augment(faces, AugmentationConfig(), np.random.default_rng(1))
+
+    np.testing.assert_array_equal(faces, before)
+
+
+def test_about_half_of_the_pictures_are_mirrored() -> None:
+    faces = _faces(200)
+    config = AugmentationConfig(**_NONE | {"horizontal_flip": True})
+
+    changed = augment(faces, config, np.random.default_rng(1))
+
+    mirrored = [np.array_equal(new, old[:, ::-1]) for new, old in zip(changed, faces, strict=True)]
+    kept = [np.array_equal(new, old) for new, old in zip(changed, faces, strict=True)]
+    assert np.logical_xor(mirrored, kept).all()
+    assert 70 <= sum(mirrored) <= 130
+
+
+def test_a_shift_moves_by_no_more_than_its_limit() -> None:
+    face = np.zeros((48, 48), np.uint8)
+    face[24, 24] = 255
+    config = AugmentationConfig(**_NONE | {"shift": 0.125})  # 6 pixels
+
+    changed = augment(np.stack([face] * 200), config, np.random.default_rng(1))
+
+    rows, columns = np.indices((48, 48))
+    weights = changed / changed.sum(axis=(1, 2), keepdims=True)
+    offsets = np.stack([(weights * axis).sum(axis=(1, 2)) - 24 for axis in (rows, columns)])
+    assert np.abs(offsets).max() <= 6.1
+    assert np.abs(offsets).max() >= 5
+
+
+@pytest.mark.parametrize(("area_min", "area_max"), [(0.1, 0.1), (0.02, 0.3)])
+def test_a_rectangle_of_the_wanted_size_is_erased(area_min: float, area_max: float) -> None:
+    faces = _faces()
+    config = AugmentationConfig(
+        **_NONE
+        | {
+            "erasing_probability": 1.0,
+            "erasing_area_min": area_min,
+            "erasing_area_max": area_max,
+        }
+    )
+
+    changed = augment(faces, config, np.random.default_rng(1))
+
+    for new, old in zip(changed, faces, strict=True):
+        rows, columns = np.nonzero(new != old)
+        box = new[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert len(np.unique(box)) == 1
+        assert area_min * 0.8 <= box.size / new.size <= area_max * 1.2
+
+
+def test_brightness_and_contrast_stay_in_range() -> None:
+    faces = _faces()
+    config = AugmentationConfig(**_NONE | {"contrast": 1.0, "brightness": 0.5})
+
+    changed = augment(faces, config, np.random.default_rng(1))
+
+    assert changed.dtype == np.uint8
+    assert changed.shape == faces.shape
+    assert (changed.mean(axis=(1, 2)) != faces.mean(axis=(1, 2))).all()

@@ -1,0 +1,120 @@
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfer_training import dataset_cache
+from deepfer_training.dataset_cache import cache_folder, load_fer2013
+from deepfer_training.errors import DatasetError
+from deepfer_training.fer2013 import FaceDataset
+
+
+def _count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    reads = []
+    read = dataset_cache.read_fer2013
+
+    def counted(path: Path) -> FaceDataset:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(dataset_cache, "read_fer2013", counted)
+    return reads
+
+
+def test_the_second_time_comes_from_the_cache(
+    tiny_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = _count_reads(monkeypatch)
+
+    first, second = load_fer2013(*tiny_files), load_fer2013(*tiny_files)
+
+    assert reads == [tiny_files[0]]
+    for name in ("images", "labels", "splits", "votes"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+        assert getattr(first, name).dtype == getattr(second, name).dtype
+    assert second.source == str(tiny_files[0])
+
+
+def test_equal_content_is_found_under_another_name(
+    tiny_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = _count_reads(monkeypatch)
+    load_fer2013(tiny_files[0])
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(tiny_files[0].read_bytes())
+
+    assert load_fer2013(copy).source == str(copy)
+    assert reads == [tiny_files[0]]
+
+
+def test_a_changed_file_is_read_anew(tiny_files: tuple[Path, Path], tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    lines = tiny_files[0].read_text().splitlines(keepends=True)
+    path.write_text("".join(lines))
+    whole = load_fer2013(path)
+    path.write_text("".join(lines[:-1]))
+
+    assert len(load_fer2013(path)) == len(whole) - 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_cache_is_made_anew(
+    tiny_files: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    first = load_fer2013(tiny_files[0])
+    (cached,) = cache_folder().iterdir()
+    content = bytearray(cached.read_bytes())
+    content[5000] ^= 255
+    cached.write_bytes({"cut": content[:9000], "flipped": content, "empty": b""}[damage])
+    reads = _count_reads(monkeypatch)
+
+    with caplog.at_level(logging.WARNING):
+        second, third = load_fer2013(tiny_files[0]), load_fer2013(tiny_files[0])
+
+    assert reads == [tiny_files[0]]
+    assert f"{cached} is damaged" in caplog.text
+    np.testing.assert_array_equal(second.images, first.images)
+    np.testing.assert_array_equal(third.images, first.images)
+
+
+def test_only_the_owner_may_read_faces(tiny_files: tuple[Path, Path]) -> None:
+    load_fer2013(tiny_files[0])
+
+    (cached,) = cache_folder().iterdir()
+    assert cached.stat().st_mode & 0o777 == 0o600
+    assert cache_folder().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    tiny_files: tuple[Path, Path], own_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (own_cache / "deepfer").write_text("a file where the folder should be")
+
+    with caplog.at_level(logging.WARNING):
+        assert len(load_fer2013(tiny_files[0])) == 196
+    assert "Cannot keep the parsed data set" in caplog.text
+
+
+def test_bad_data_is_not_cached(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
+
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="line 2"):
+            load_fer2013(path)
+    assert not cache_folder().exists()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"Cannot read .*missing\.csv"):
+        load_fer2013(tmp_path / "missing.csv")
+
+
+def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+
+    assert cache_folder() == Path.home() / ".cache" / "deepfer" / "datasets"

@@ -1,0 +1,242 @@
+import gzip
+import lzma
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfer_training.errors import DatasetError
+from deepfer_training.fer2013 import LABELS, FaceDataset, read_fer2013, read_ferplus_votes
+
+_PIXELS = " ".join(["7"] * 2304)
+_VOTE_HEADER = (
+    "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+)
+
+
+def _write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_read_pictures_labels_splits_and_votes(
+    tiny_files: tuple[Path, Path], tiny_dataset: FaceDataset
+) -> None:
+    dataset = read_fer2013(*tiny_files)
+
+    np.testing.assert_array_equal(dataset.images, tiny_dataset.images)
+    np.testing.assert_array_equal(dataset.labels, tiny_dataset.labels)
+    np.testing.assert_array_equal(dataset.splits, tiny_dataset.splits)
+    assert dataset.votes is not None
+    assert tiny_dataset.votes is not None
+    np.testing.assert_array_equal(dataset.votes, tiny_dataset.votes)
+    assert dataset.source == str(tiny_files[0])
+
+
+@pytest.mark.parametrize("suffix", ["xz", "gz"])
+def test_read_compressed(tmp_path: Path, suffix: str) -> None:
+    content = f"emotion,pixels,Usage\n3,{_PIXELS},Training\n".encode()
+    path = tmp_path / f"fer2013.csv.{suffix}"
+    path.write_bytes(lzma.compress(content) if suffix == "xz" else gzip.compress(content))
+
+    dataset = read_fer2013(path)
+
+    assert dataset.labels.tolist() == [3]
+    assert dataset.images.tolist() == np.full((1, 48, 48), 7).tolist()
+
+
+def test_read_a_header_with_blanks_and_another_order(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", "emotion, Usage, pixels", f"0,PublicTest,{_PIXELS}")
+
+    assert read_fer2013(path).splits.tolist() == ["PublicTest"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (f"7,{_PIXELS},Training", "line 3: emotion is '7', expected 0 to 6."),
+        (f"happy,{_PIXELS},Training", "line 3: emotion is 'happy', expected 0 to 6."),
+        (f",{_PIXELS},Training", "line 3: emotion is '', expected 0 to 6."),
+        (
+            "0,1 2 3,Training",
+            "line 3: pixels must be 2304 numbers from 0 to 255, got 3 numbers.",
+        ),
+        ("0,,Training", "line 3: pixels must be 2304 numbers from 0 to 255, got 0 numbers."),
+        (f"0,{_PIXELS[:-1]}256,Training", "line 3: pixels must be 2304 numbers from 0 to 255"),
+        (f"0,{_PIXELS[:-1]}-1,Training", "line 3: pixels must be 2304 numbers from 0 to 255"),
+        (f"0,{_PIXELS[:-1]}x,Training", "line 3: pixels must be 2304 whole numbers"),
+        (
+            f"0,{_PIXELS},Test",
+            "line 3: Usage is 'Test', expected one of Training, PublicTest, PrivateTest.",
+        ),
+        (f"0,{_PIXELS}", "line 3: 2 cells, expected 3."),
+        (f"0,{_PIXELS},Training,1", "line 3: 4 cells, expected 3."),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    path = _write(tmp_path / "bad.csv", "emotion,pixels,Usage", f"0,{_PIXELS},Training", row)
+
+    with pytest.raises(DatasetError, match=re.escape(f"{path}, {message}")):
+        read_fer2013(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("label,pixels,Usage", "columns emotion are missing; found label, pixels, Usage."),
+        ("emotion", "columns pixels, Usage are missing; found emotion."),
+        ("", "columns emotion, pixels, Usage are missing; found nothing."),
+    ],
+)
+def test_wrong_columns_are_named(tmp_path: Path, header: str, message: str) -> None:
+    path = _write(tmp_path / "bad.csv", header)
+
+    with pytest.raises(DatasetError, match=re.escape(f"{path}, line 1: {message}")):
+        read_fer2013(path)
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path / "empty.csv", "emotion,pixels,Usage")
+
+    with pytest.raises(DatasetError, match=re.escape(f"{path} holds no rows below its header.")):
+        read_fer2013(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("missing.csv", None),
+        ("broken.csv.xz", b"not xz"),
+        ("cut.csv.xz", lzma.compress(b"emotion,pixels,Usage\n" * 500)[:60]),
+        ("broken.csv.gz", b"not gzip"),
+        ("binary.csv", b"\xff\xfe\x00\x80"),
+    ],
+)
+def test_an_unreadable_file_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(DatasetError, match=re.escape(str(path))):
+        read_fer2013(path)
+
+
+def test_votes_must_fit_the_pictures(tmp_path: Path) -> None:
+    path = _write(tmp_path / "votes.csv", _VOTE_HEADER, "Training,fer0.png,4,0,0,1,3,2,0,0,0,0")
+
+    assert read_ferplus_votes(path, 1).tolist() == [[4, 0, 0, 1, 3, 2, 0, 0, 0, 0]]
+    with pytest.raises(DatasetError, match=r"holds 1 rows, but there are 2 images"):
+        read_ferplus_votes(path, 2)
+
+
+@pytest.mark.parametrize(
+    ("votes", "message"),
+    [
+        ("4,0,0,1,3,2,0,0,0,x", "votes must be whole numbers"),
+        ("11,0,0,0,0,0,0,0,0,0", "votes must be from 0 to 10"),
+        ("-1,0,0,0,0,0,0,0,0,0", "votes must be from 0 to 10"),
+    ],
+)
+def test_wrong_votes_are_named(tmp_path: Path, votes: str, message: str) -> None:
+    path = _write(tmp_path / "votes.csv", _VOTE_HEADER, f"Training,fer0.png,{votes}")
+
+    with pytest.raises(DatasetError, match=re.escape(f"{path}, line 2: {message}")):
+        read_ferplus_votes(path, 1)
+
+
+def test_votes_with_other_columns_are_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path / "votes.csv", "Usage,Image name,neutral", "Training,fer0.png,10")
+
+    with pytest.raises(DatasetError, match=r"line 1: columns happiness, .* are missing"):
+        read_ferplus_votes(path, 1)
+
+
+def _dataset(votes: list[list[int]], labels: list[int]) -> FaceDataset:
+    return FaceDataset(
+        np.zeros((len(labels), 48, 48), np.uint8),
+        np.array(labels, np.int64),
+        np.full(len(labels), "Training"),
+        np.array(votes, np.int64),
+    )
+
+
+@pytest.mark.parametrize(
+    ("votes", "label"),
+    [
+        ([10, 0, 0, 0, 0, 0, 0, 0, 0, 0], "neutral"),
+        ([0, 10, 0, 0, 0, 0, 0, 0, 0, 0], "happy"),
+        ([0, 0, 10, 0, 0, 0, 0, 0, 0, 0], "surprise"),
+        ([0, 0, 0, 10, 0, 0, 0, 0, 0, 0], "sad"),
+        ([0, 0, 0, 0, 10, 0, 0, 0, 0, 0], "angry"),
+        ([0, 0, 0, 0, 0, 10, 0, 0, 0, 0], "disgust"),
+        ([0, 0, 0, 0, 0, 0, 10, 0, 0, 0], "fear"),
+        ([0, 5, 0, 5, 0, 0, 0, 0, 0, 0], "happy"),  # a tie: first in FER+ column order
+        ([0, 4, 0, 0, 0, 0, 0, 3, 3, 0], "happy"),
+        ([0, 5, 0, 0, 0, 0, 0, 5, 0, 0], None),
+        ([1, 0, 0, 0, 0, 0, 0, 9, 0, 0], None),  # contempt
+        ([1, 0, 0, 0, 0, 0, 0, 0, 9, 0], None),  # unknown
+        ([1, 0, 0, 0, 0, 0, 0, 0, 0, 9], None),  # not a face
+        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None),
+    ],
+)
+def test_majority_of_the_votes(votes: list[int], label: str | None) -> None:
+    expected = -1 if label is None else LABELS.index(label)
+
+    assert _dataset([votes], [0]).majority_labels().tolist() == [expected]
+
+
+def test_targets_mix_labels_and_votes() -> None:
+    votes = [[2, 6, 0, 0, 0, 0, 0, 2, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]]
+    dataset = _dataset(votes, [LABELS.index("sad"), LABELS.index("fear")])
+
+    targets = dataset.soft_targets(0.4)
+
+    happy, sad, neutral = (LABELS.index(label) for label in ("happy", "sad", "neutral"))
+    expected = np.zeros(7)
+    expected[[sad, happy, neutral]] = [0.6, 0.4 * 6 / 8, 0.4 * 2 / 8]
+    np.testing.assert_allclose(targets[0], expected, atol=1e-6)
+    # Nobody voted for any of the seven: the label stays.
+    np.testing.assert_allclose(targets[1], np.eye(7)[LABELS.index("fear")], atol=1e-6)
+    assert targets.dtype == np.float32
+
+
+def test_votes_are_asked_for_by_name() -> None:
+    dataset = FaceDataset(np.zeros((1, 48, 48), np.uint8), np.zeros(1, np.int64), np.array(["x"]))
+
+    with pytest.raises(DatasetError, match=r"votes_weight is 0\.5, but no FER\+ file"):
+        dataset.soft_targets(0.5)
+    with pytest.raises(DatasetError, match=r"give the file fer2013new\.csv"):
+        dataset.majority_labels()
+    np.testing.assert_array_equal(dataset.soft_targets(0.0), np.eye(7)[[0]])
+
+
+def test_splits(tiny_dataset: FaceDataset) -> None:
+    assert len(tiny_dataset.split("Training")) == 16 * 7
+    assert set(tiny_dataset.split("PublicTest").splits) == {"PublicTest"}
+    with pytest.raises(DatasetError, match="Unknown split 'Test'; choose one of Training, Pub"):
+        tiny_dataset.split("Test")
+    with pytest.raises(DatasetError, match=r"tiny\.csv has no row in split 'PublicTest'"):
+        tiny_dataset.split("Training").split("PublicTest")
+
+
+def test_an_empty_class_is_named(tmp_path: Path) -> None:
+    rows = [f"{label},{_PIXELS},Training" for label in range(7) if label not in (1, 4)]
+    path = _write(tmp_path / "a.csv", "emotion,pixels,Usage", *rows)
+
+    with pytest.raises(DatasetError) as caught:
+        read_fer2013(path).require_every_class()
+
+    assert str(caught.value) == (
+        f"{path} has no row of class disgust, sad in split 'Training'; every one of "
+        "angry, disgust, fear, happy, sad, surprise, neutral needs at least one."
+    )
+
+
+def test_wrong_arrays_are_refused() -> None:
+    with pytest.raises(
+        DatasetError, match=r"Images must be uint8 \(2, 48, 48\), got uint8 \(2, 4"
+    ):
+        FaceDataset(np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.int64), np.array(["a", "b"]))
+    with pytest.raises(DatasetError, match=r"Splits must have shape \(2,\), got \(1,\)"):
+        FaceDataset(np.zeros((2, 48, 48), np.uint8), np.zeros(2, np.int64), np.array(["a"]))

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from deepfer_training.metrics import expected_calibration_error, score
+
+
+def _sure(predictions: list[int], classes: int = 3, confidence: float = 1.0) -> np.ndarray:
+    rest = (1 - confidence) / (classes - 1)
+    probabilities = np.full((len(predictions), classes), rest, np.float32)
+    probabilities[np.arange(len(predictions)), predictions] = confidence
+    return probabilities
+
+
+def test_scores_of_known_predictions() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1])
+
+    scores = score(labels, _sure([0, 0, 0, 1, 1, 0]))
+
+    assert scores.images == 6
+    assert scores.accuracy == pytest.approx(4 / 6)
+    assert scores.confusion == ((3, 1, 0), (1, 1, 0), (0, 0, 0))
+    first, second, third = scores.classes
+    assert (first.precision, first.recall, first.f1, first.images) == (0.75, 0.75, 0.75, 4)
+    assert (second.precision, second.recall, second.f1, second.images) == (0.5, 0.5, 0.5, 2)
+    assert (third.precision, third.recall, third.f1, third.images) == (0, 0, 0, 0)
+    assert scores.macro_f1 == pytest.approx((0.75 + 0.5) / 3)
+    # All are sure, a third is wrong.
+    assert scores.ece == pytest.approx(2 / 6)
+
+
+def test_intervals_hold_the_value_and_stay_the_same() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 400)
+    predictions = np.where(rng.random(400) < 0.7, labels, rng.integers(0, 3, 400))
+
+    first = score(labels, _sure(predictions.tolist()))
+
+    assert first == score(labels, _sure(predictions.tolist()))
+    low, high = first.accuracy_interval
+    assert low < first.accuracy < high
+    # The normal approximation of the interval is 4 standard errors wide.
+    assert high - low == pytest.approx(4 * np.sqrt(0.8 * 0.2 / 400), rel=0.2)
+    assert first.macro_f1_interval[0] < first.macro_f1 < first.macro_f1_interval[1]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "confidence", "error"),
+    [
+        ([0, 0, 0, 0], 1.0, 0.0),
+        ([1, 1, 1, 1], 1.0, 1.0),
+        ([0, 0, 0, 1], 0.75, 0.0),
+        ([0, 0, 1, 1], 0.75, 0.25),
+        ([0, 0, 0, 0], 0.6, 0.4),
+    ],
+)
+def test_calibration_error(predictions: list[int], confidence: float, error: float) -> None:
+    labels = np.zeros(4, np.int64)
+
+    found = expected_calibration_error(labels, _sure(predictions, confidence=confidence))
+
+    assert found == pytest.approx(error, abs=1e-6)
+
+
+def test_bins_do_not_cancel_each_other() -> None:
+    labels = np.zeros(4, np.int64)
+    # Sure and wrong, unsure and right: the mean confidence fits, the bins do not.
+    probabilities = np.concatenate([_sure([1, 1], confidence=0.9), _sure([0, 0], confidence=0.5)])
+
+    assert expected_calibration_error(labels, probabilities) == pytest.approx((0.9 + 0.5) / 2)

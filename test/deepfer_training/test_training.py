@@ -1,0 +1,275 @@
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfer_training.config import AugmentationConfig, OptimizationConfig, TrainingConfig
+from deepfer_training.errors import DatasetError, RunError
+from deepfer_training.fer2013 import FaceDataset
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("tensorflow", reason="training needs TensorFlow")
+
+
+def _weights(run: Path) -> list[np.ndarray]:
+    model = keras.saving.load_model(run / "model.keras", compile=False)
+    return list(model.get_weights())
+
+
+def _assert_equal_weights(first: Path, second: Path) -> None:
+    pairs = zip(_weights(first), _weights(second), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_a_model_is_learnt(tiny_run: Path) -> None:
+    rows = (tiny_run / "log.csv").read_text().splitlines()
+    header, last = rows[0].split(","), rows[-1].split(",")
+
+    # One label in six of PublicTest is wrong on purpose.
+    assert float(last[header.index("val_accuracy")]) >= 0.8
+    assert [row.split(",")[0] for row in rows[1:]] == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_the_run_folder_says_how_the_model_came_about(
+    tiny_run: Path, tiny_config: TrainingConfig
+) -> None:
+    run = json.loads((tiny_run / "run.json").read_text())
+    recipe = json.loads((tiny_run / "recipe.json").read_text())
+
+    assert run["command"] == "deepfer train tiny.yaml"
+    assert run["images"] == {"Training": 112, "PublicTest": 42, "PrivateTest": 42}
+    assert len(run["data_sha256"]) == 64
+    assert {"python", "keras", "tensorflow", "numpy"} <= set(run["versions"])
+    assert recipe == json.loads(json.dumps(dataclasses.asdict(tiny_config)))
+
+
+def test_two_runs_with_one_seed_are_equal_bit_for_bit(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    steps = []
+    train(
+        tiny_config,
+        tiny_dataset,
+        tmp_path / "again",
+        report=lambda line: None,
+        on_step=lambda done, total: steps.append((done, total)),
+    )
+
+    _assert_equal_weights(tiny_run, tmp_path / "again")
+    assert (tmp_path / "again" / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
+    assert steps == [(done, 42) for done in range(1, 43)]
+
+
+_KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+from deepfer_training.config import load_config
+from deepfer_training.fer2013 import read_fer2013
+from deepfer_training.training import train
+
+def die_in_epoch_four(done, total):
+    if done == 3 * 7 + 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+recipe, data, ferplus, output = map(Path, sys.argv[1:])
+train(load_config(recipe), read_fer2013(data, ferplus), output, on_step=die_in_epoch_four)
+"""
+
+
+def test_a_run_that_was_killed_is_resumed_to_the_same_model(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tiny_files: tuple[Path, Path],
+    tmp_path: Path,
+) -> None:
+    from deepfer_training.training import train
+
+    recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED_RUN, str(recipe), *map(str, tiny_files), str(run)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not (run / "model.keras").exists()
+    # A kill between log and checkpoint leaves the row of an epoch that is done again.
+    with (run / "log.csv").open("a") as log:
+        log.write("3,0.1,9.9,0.1,9.9\n")
+
+    lines: list[str] = []
+    train(tiny_config, tiny_dataset, run, resume=True, report=lines.append)
+
+    assert lines[0] == "Resuming after epoch 3 of 6."
+    assert len(lines) == 4
+    _assert_equal_weights(tiny_run, run)
+    assert (run / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
+
+
+def test_a_finished_run_can_be_resumed(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig
+) -> None:
+    from deepfer_training.training import train
+
+    before = _weights(tiny_run)
+
+    train(tiny_config, tiny_dataset, tiny_run, resume=True, report=lambda line: None)
+
+    pairs = zip(before, _weights(tiny_run), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_a_run_is_not_overwritten(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig
+) -> None:
+    from deepfer_training.training import train
+
+    with pytest.raises(RunError, match=r"holds a run already\. Give --resume"):
+        train(tiny_config, tiny_dataset, tiny_run)
+    with pytest.raises(RunError, match=r"was started with another recipe; see .*recipe\.json"):
+        train(dataclasses.replace(tiny_config, seed=8), tiny_dataset, tiny_run, resume=True)
+    other = dataclasses.replace(tiny_dataset, images=255 - tiny_dataset.images)
+    with pytest.raises(RunError, match=r"was started with other data; see .*run\.json"):
+        train(tiny_config, other, tiny_run, resume=True)
+
+
+@pytest.mark.parametrize("file", ["run.json", "recipe.json", "state.json", "epoch6.weights.h5"])
+def test_a_damaged_run_is_named(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    file: str,
+) -> None:
+    from deepfer_training.training import train
+
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (damaged,) = run.rglob(file)
+    damaged.write_bytes(damaged.read_bytes()[:20])
+
+    with pytest.raises(RunError, match="Start again in another folder"):
+        train(tiny_config, tiny_dataset, run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (lambda data: data.splits == "Training", "no row in split 'PublicTest'"),
+        (lambda data: data.splits != "Training", "no row in split 'Training'"),
+        (
+            lambda data: (data.labels != 1) | (data.splits != "Training"),
+            "no row of class disgust in split 'Training'",
+        ),
+    ],
+    ids=["no PublicTest", "no Training", "no disgust"],
+)
+def test_data_that_lacks_something_is_refused_before_a_folder_is_made(
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    rows: object,
+    message: str,
+) -> None:
+    from deepfer_training.training import train
+
+    kept = rows(tiny_dataset)  # type: ignore[operator]
+    assert tiny_dataset.votes is not None
+    part = FaceDataset(
+        tiny_dataset.images[kept],
+        tiny_dataset.labels[kept],
+        tiny_dataset.splits[kept],
+        tiny_dataset.votes[kept],
+        "part.csv",
+    )
+
+    with pytest.raises(DatasetError, match=f"part.csv has {message}"):
+        train(tiny_config, part, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
+    from deepfer_training.training import augmented_batches
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (10, 48, 48)).astype(np.uint8)
+    targets = np.eye(10, dtype=np.float32)
+
+    def batches(count: int, **changes: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        options = {"batch_size": 4, "seed": 1, "first_epoch": 0} | changes
+        endless = augmented_batches(
+            images,
+            targets,
+            augmentation=AugmentationConfig(),
+            **options,  # type: ignore[arg-type]
+        )
+        return list(itertools.islice(endless, count))
+
+    six = batches(6)
+
+    assert six[0][0].shape == (4, 48, 48, 1)
+    assert six[0][0].dtype == np.float32
+    # Two whole batches an epoch, eight different rows of ten.
+    assert len(np.unique(np.concatenate([y.argmax(axis=1) for _, y in six[:2]]))) == 8
+    for resumed, unbroken in zip(batches(2, first_epoch=2), six[4:], strict=True):
+        np.testing.assert_array_equal(resumed[0], unbroken[0])
+        np.testing.assert_array_equal(resumed[1], unbroken[1])
+    assert not np.array_equal(six[0][0], batches(1, seed=2)[0][0])
+    assert not np.array_equal(six[0][0], six[2][0])
+
+
+@pytest.mark.parametrize("warmup_epochs", [0, 2])
+def test_the_learning_rate_rises_and_falls_as_the_recipe_says(warmup_epochs: int) -> None:
+    from deepfer_training.architecture import build_compact_cnn
+    from deepfer_training.config import NetworkConfig
+    from deepfer_training.training import compile_model
+
+    model = build_compact_cnn(NetworkConfig(widths=(4,)), 48, 7)
+    config = OptimizationConfig(epochs=10, warmup_epochs=warmup_epochs, learning_rate=0.4)
+    compile_model(model, config, steps_per_epoch=100)
+    rate = model.optimizer._learning_rate  # the schedule; `learning_rate` is its present value
+
+    warmup_steps = 100 * warmup_epochs
+    middle = warmup_steps + (1000 - warmup_steps) // 2
+    assert float(rate(warmup_steps)) == pytest.approx(0.4)
+    assert float(rate(middle)) == pytest.approx(0.2)
+    assert float(rate(1000)) == pytest.approx(0, abs=1e-6)
+    if warmup_steps:
+        assert float(rate(0)) == 0
+        assert float(rate(warmup_steps // 2)) == pytest.approx(0.2)
+
+
+def test_only_kernels_decay() -> None:
+    from deepfer_training.architecture import build_compact_cnn
+    from deepfer_training.config import NetworkConfig
+    from deepfer_training.training import compile_model
+
+    model = build_compact_cnn(NetworkConfig(widths=(4, 8)), 48, 7)
+    config = OptimizationConfig(
+        epochs=1, warmup_epochs=0, learning_rate=0.5, weight_decay=0.1, momentum=0.0
+    )
+    compile_model(model, config, steps_per_epoch=10)
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape, np.float32))
+
+    still = [np.zeros(variable.shape, np.float32) for variable in model.trainable_variables]
+    model.optimizer.apply(
+        [keras.ops.convert_to_tensor(gradient) for gradient in still], model.trainable_variables
+    )
+
+    for variable in model.trainable_variables:
+        expected = 0.95 if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(variable.numpy(), expected, err_msg=variable.path)
+    assert sum(variable.name == "kernel" for variable in model.trainable_variables) == 5

@@ -1,0 +1,95 @@
+"""The command line `deepfer`. Each command's module is loaded when it is asked for."""
+
+import importlib
+import io
+import sys
+from typing import NoReturn
+
+import click
+
+from deepfer_ros import __version__
+
+_COMMANDS = {
+    "demo": "deepfer_ros.cli.demo:demo",
+    "camera": "deepfer_ros.cli.camera:camera",
+    "classify": "deepfer_ros.cli.classify:classify",
+    "doctor": "deepfer_ros.cli.doctor:doctor",
+    "fetch-detector": "deepfer_ros.cli.fetch_detector:fetch_detector",
+    "train": "deepfer_training.commands:train",
+    "evaluate": "deepfer_training.commands:evaluate",
+    "export": "deepfer_training.commands:export",
+}
+"""Commands in the order of the help text, and where each is."""
+
+_TRAINING_ADVICE = (
+    "Install what training needs: pip install 'deepfer[training]', or scripts/setup.sh --test in "
+    "the repository."
+)
+_ROS_ADVICE = (
+    "Source ROS 2 and the workspace that deepfer was built in (. install/setup.bash), or use "
+    "'. scripts/env.sh' in the repository after 'make setup'."
+)
+_ADVICE = {
+    "keras": _TRAINING_ADVICE,
+    "tensorflow": _TRAINING_ADVICE,
+    "sklearn": _TRAINING_ADVICE,
+    "matplotlib": _TRAINING_ADVICE,
+    "rclpy": _ROS_ADVICE,
+    "deepfer": _ROS_ADVICE,
+    "cv_bridge": _ROS_ADVICE,
+    "sensor_msgs": _ROS_ADVICE,
+    "vision_msgs": _ROS_ADVICE,
+    "cv2": "Install it with 'pip install opencv-python-headless'.",
+    "numpy": "Install it with 'pip install numpy'.",
+    "PIL": "Install it with 'pip install pillow'.",
+    "yaml": "Install it with 'pip install pyyaml'.",
+}
+"""What to do when a package is missing that a command needs."""
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported one by one, when they are run or described."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module_name, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module_name), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ImportError as err:
+            package = (err.name or "").partition(".")[0]
+            if package not in _ADVICE:
+                raise
+            raise click.ClickException(
+                f"The package {package} cannot be used: {err}. {_ADVICE[package]} "
+                "'deepfer doctor' shows everything that is missing."
+            ) from err
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="deepfer", message="%(prog)s %(version)s")
+def deepfer() -> None:
+    """Read facial expressions in pictures and camera streams.
+
+    Try 'deepfer demo' first. Every command has its own --help.
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line, and end the process with the command's exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # File names may hold bytes that are no text, and not every terminal knows every letter.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    deepfer.main(args, prog_name="deepfer")

@@ -1,0 +1,94 @@
+"""`deepfer camera`: what the launch file does, where there is no `ros2 launch`."""
+
+from pathlib import Path
+
+import click
+
+_ROS_ARGS = "--ros-args"
+
+
+class _RosCommand(click.Command):
+    """A command that leaves everything from `--ros-args` on to ROS."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        position = args.index(_ROS_ARGS) if _ROS_ARGS in args else len(args)
+        ctx.obj = args[position + 1 :]
+        return super().parse_args(ctx, args[:position])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), f"[{_ROS_ARGS} …]"]
+
+
+@click.command(cls=_RosCommand)
+@click.option(
+    "--source",
+    metavar="FILE|FOLDER|DEVICE|sample|auto",
+    help="A video, an image, a folder of images, a webcam (0, /dev/video1), the built-in sample, "
+    "or auto: the first webcam that works, else the sample.  [default: auto]",
+)
+@click.option(
+    "--image-topic", metavar="TOPIC", help="Name of the camera's topic instead of image_raw."
+)
+@click.option(
+    "--params-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="ROS parameters for both nodes (YAML).",
+)
+@click.option(
+    "--namespace", metavar="NAME", help="Put both nodes and their topics into a namespace."
+)
+@click.option("--model", help="Name or path of a model.  [default: the one that deepfer ships]")
+@click.option("--detector", help="yunet, libfacedetection, haar or auto.  [default: auto]")
+@click.option("--use-sim-time", is_flag=True, help="Take the time from the topic /clock.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warn", "error", "fatal"], case_sensitive=False),
+    help="How much the nodes say.  [default: info]",
+)
+@click.pass_obj
+def camera(
+    ros_args: list[str],
+    source: str | None,
+    image_topic: str | None,
+    params_file: Path | None,
+    namespace: str | None,
+    model: str | None,
+    detector: str | None,
+    use_sim_time: bool,
+    log_level: str | None,
+) -> None:
+    """Run camera_node and emotion_node until Ctrl-C.
+
+    Does what 'ros2 launch deepfer camera.launch.py' does. Whatever follows --ros-args goes to
+    both nodes, for example: deepfer camera --ros-args -p smoothing_s:=0.5 -r emotions:=faces
+    """
+    from deepfer_ros.cli.node_processes import (
+        CAMERA_MODULE,
+        EMOTION_MODULE,
+        parameter_arguments,
+        run_nodes,
+    )
+    from deepfer_ros.transport import prepare_transport
+
+    common = []
+    if params_file is not None:
+        common += ["--params-file", str(params_file)]
+    if namespace is not None:
+        common += ["-r", f"__ns:=/{namespace.strip('/')}"]
+    if image_topic is not None:
+        common += ["-r", f"image_raw:={image_topic}"]
+    if log_level is not None:
+        common += ["--log-level", log_level]
+    common += parameter_arguments({"use_sim_time": use_sim_time or None})
+    prepare_transport()
+    run_nodes(
+        {
+            CAMERA_MODULE: [*common, *parameter_arguments({"source": source}), *ros_args],
+            EMOTION_MODULE: [
+                *common,
+                *parameter_arguments({"model": model, "detector": detector}),
+                *ros_args,
+            ],
+        }
+    )

@@ -1,0 +1,16 @@
+"""`deepfer doctor`: what is installed, what is missing, what to do."""
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def doctor(as_json: bool) -> None:
+    """Check the installation.
+
+    Says what is there, what is missing and what to do.
+    The exit status is 1 if something is missing that the nodes need.
+    """
+    from deepfer_ros.cli.doctor_run import run_doctor
+
+    run_doctor(as_json=as_json)

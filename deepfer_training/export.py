@@ -130,6 +130,22 @@ def export_bundle(
     return output
 
 
+def choose_calibration_labels(
+    calibrate: str, recipe: dict[str, Any] | None, dataset: FaceDataset
+) -> str:
+    """Return which labels the probabilities are calibrated for: fer2013, ferplus or none.
+
+    Args:
+        calibrate: One of `CALIBRATION_LABELS`.
+        recipe: The recipe of the model, if it is known.
+        dataset: The data set.
+    """
+    if calibrate != "auto":
+        return calibrate
+    mostly_votes = (recipe or {}).get("votes_weight", 0.0) > 0.5
+    return "ferplus" if mostly_votes and dataset.votes is not None else "fer2013"
+
+
 def _write_files(
     trained: _Source,
     folder: Path,
@@ -142,7 +158,7 @@ def _write_files(
     """Write model files and description into `folder` and return the description."""
     faces = {split: dataset.split(split) for split in ("PublicTest", "PrivateTest")}
     report("Calibrating on PublicTest")
-    calibration_labels = _choose_calibration_labels(calibrate, trained.recipe, dataset)
+    calibration_labels = choose_calibration_labels(calibrate, trained.recipe, dataset)
     model, calibration = _calibrate(trained.model, faces["PublicTest"], calibration_labels)
     model.save(folder / KERAS_FILE)
     examples = _choose_examples(dataset.split("Training"), trained.recipe)
@@ -225,15 +241,6 @@ def _load_keras_model(path: Path) -> keras.Model:
             f"expected {expected[0]} and {expected[1]}."
         )
     return model
-
-
-def _choose_calibration_labels(
-    calibrate: str, recipe: dict[str, Any] | None, dataset: FaceDataset
-) -> str:
-    if calibrate != "auto":
-        return calibrate
-    mostly_votes = (recipe or {}).get("votes_weight", 0.0) > 0.5
-    return "ferplus" if mostly_votes and dataset.votes is not None else "fer2013"
 
 
 def _calibrate(

@@ -33,8 +33,8 @@ def test_a_model_is_learnt(tiny_run: Path) -> None:
     rows = (tiny_run / "log.csv").read_text().splitlines()
     header, last = rows[0].split(","), rows[-1].split(",")
 
-    # One label in six of PublicTest is wrong on purpose.
-    assert float(last[header.index("val_accuracy")]) >= 0.8
+    # Two labels in six of PublicTest are wrong on purpose.
+    assert float(last[header.index("val_accuracy")]) >= 0.62
     assert [row.split(",")[0] for row in rows[1:]] == ["0", "1", "2", "3", "4", "5"]
 
 

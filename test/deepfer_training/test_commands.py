@@ -1,0 +1,110 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deepfer_training.commands import evaluate, export, train
+from deepfer_training.config import TrainingConfig
+from deepfer_training.fer2013 import LABELS
+
+pytest.importorskip("tensorflow", reason="training needs TensorFlow")
+
+
+def _run(command: object, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])  # type: ignore[arg-type]
+
+
+def test_train_evaluate_and_export_as_a_user_would(
+    tiny_files: tuple[Path, Path], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    data = ("--data", tiny_files[0], "--ferplus", tiny_files[1])
+    recipe, run, bundle = tmp_path / "tiny.yaml", tmp_path / "run", tmp_path / "tiny"
+    recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
+
+    trained = _run(train, recipe, *data, "--output", run)
+    assert trained.exit_code == 0, trained.output
+    assert "epoch 6/6" in trained.stdout
+    again = _run(train, recipe, *data, "--output", run)
+    assert again.exit_code == 1
+    assert "holds a run already. Give --resume" in again.stderr
+    assert _run(train, recipe, *data, "--output", run, "--resume").exit_code == 0
+
+    exported = _run(export, run, "--output", bundle, *data)
+    assert exported.exit_code == 0, exported.output
+    assert exported.stdout == f"Bundle: {bundle}\n"
+    provenance = json.loads((bundle / "bundle.json").read_text())["provenance"]
+    assert provenance["training"]["command"] == (
+        "deepfer train tiny.yaml --data fer2013.csv --ferplus fer2013new.csv --output run"
+    )
+    assert provenance["export"]["command"] == (
+        "deepfer export run --output tiny --data fer2013.csv --ferplus fer2013new.csv"
+    )
+
+    evaluated = _run(evaluate, bundle, *data, "--json", "--robustness")
+    assert evaluated.exit_code == 0, evaluated.output
+    (line,) = evaluated.stdout.splitlines()
+    measured = json.loads(line)
+    described = json.loads((bundle / "bundle.json").read_text())["metrics"]["model.tflite"]
+    for values in (measured, described["PrivateTest"]):
+        del values["ms_per_face"]
+    described["PrivateTest"].pop("comparison")
+    assert measured == described["PrivateTest"]
+
+
+def test_the_json_of_the_contract(tiny_bundle: Path, tiny_files: tuple[Path, Path]) -> None:
+    data = ("--data", tiny_files[0], "--ferplus", tiny_files[1])
+
+    result = _run(evaluate, tiny_bundle, *data, "--split", "PublicTest", "--json")
+
+    values = json.loads(result.stdout)
+    assert list(values)[:4] == ["model", "file", "split", "images"]
+    assert {"accuracy", "macro_f1", "recall", "ece", "ferplus", "ms_per_face"} <= set(values)
+    assert list(values["recall"]) == list(LABELS)
+    assert {"images", "accuracy", "macro_f1", "ece"} <= set(values["ferplus"])
+    assert values["split"] == "PublicTest"
+
+
+def test_tables_for_people(tiny_bundle: Path, tiny_files: tuple[Path, Path]) -> None:
+    result = _run(
+        evaluate, tiny_bundle, "--data", tiny_files[0], "--compare", tiny_bundle / "model.keras"
+    )
+
+    assert result.exit_code == 0, result.output
+    for text in ("tiny (model.tflite) on PrivateTest", "Against model.keras", "Confusion"):
+        assert text in result.stdout
+    assert "FER+" not in result.stdout
+
+
+def test_assumed_labels_are_said(tiny_run: Path, tiny_files: tuple[Path, Path]) -> None:
+    result = _run(evaluate, tiny_run, "--data", tiny_files[0], "--json")
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["model"] == "tiny"
+    assert "no bundle.json beside it: its outputs are taken for the seven" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nosuch", "--data", "DATA"), "Error: Model 'nosuch' is neither an existing file"),
+        (("MODEL", "--data", "nosuch.csv"), "Error: Cannot read nosuch.csv"),
+        (("MODEL", "--data", "DATA", "--ferplus", "nosuch.csv"), "Cannot read nosuch.csv"),
+        (("MODEL", "--data", "DATA", "--split", "Test"), "'Test' is not one of 'Training'"),
+        (("MODEL",), "Missing option '--data'"),
+    ],
+)
+def test_errors_are_one_line(
+    tiny_bundle: Path,
+    tiny_files: tuple[Path, Path],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    values = {"MODEL": str(tiny_bundle), "DATA": str(tiny_files[0])}
+
+    result = _run(evaluate, *(values.get(argument, argument) for argument in arguments))
+
+    assert result.exit_code in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.output

@@ -1,0 +1,245 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepfer_training.errors import DatasetError, ExportError, ModelFileError, RunError
+from deepfer_training.fer2013 import LABELS, FaceDataset
+from deepfer_training.inference import load_predictor, predict
+from deepfer_training.model_files import file_sha256, find_model, read_bundle
+
+pytest.importorskip("tensorflow", reason="exporting needs TensorFlow")
+
+_FILES = ("model.keras", "model.tflite", "model_int8.tflite")
+
+
+@pytest.fixture
+def float_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the int8 file, which takes longest to make."""
+    from deepfer_training import export
+
+    monkeypatch.setattr(export, "FORMATS", export.FORMATS[:1])
+
+
+def test_a_bundle_is_whole(tiny_bundle: Path) -> None:
+    bundle = read_bundle(tiny_bundle)
+
+    assert {path.name for path in tiny_bundle.iterdir()} == {
+        *_FILES,
+        "bundle.json",
+        "MODEL_CARD.md",
+    }
+    assert (bundle["format"], bundle["name"], tuple(bundle["labels"])) == (1, "tiny", LABELS)
+    assert bundle["input"] == {"size_px": 48, "channels": 1, "crop_margin": 0.1}
+    assert bundle["files"] == {
+        file: {"sha256": file_sha256(tiny_bundle / file)} for file in _FILES
+    }
+    # Nothing is left of the folder that it was prepared in.
+    assert [path.name for path in tiny_bundle.parent.iterdir()] == ["tiny"]
+    assert tiny_bundle.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_bundle_says_how_it_came_about(tiny_bundle: Path, tiny_run: Path) -> None:
+    provenance = read_bundle(tiny_bundle)["provenance"]
+
+    assert provenance["recipe"] == json.loads((tiny_run / "recipe.json").read_text())
+    assert provenance["training"] == json.loads((tiny_run / "run.json").read_text())
+    assert provenance["export"]["command"] == "deepfer export runs/tiny"
+    assert {"tensorflow", "keras", "ai-edge-litert"} <= set(provenance["export"]["versions"])
+    assert provenance["calibration"]["split"] == "PublicTest"
+    assert provenance["calibration"]["labels"] == "fer2013"
+
+
+def test_all_files_say_nearly_the_same(tiny_bundle: Path, tiny_dataset: FaceDataset) -> None:
+    by_keras, by_float, by_int8 = (
+        predict(load_predictor(tiny_bundle / file), tiny_dataset.images) for file in _FILES
+    )
+
+    np.testing.assert_allclose(by_float, by_keras, atol=1e-5)
+    np.testing.assert_allclose(by_int8, by_keras, atol=0.15)
+    assert (by_int8 != by_keras).any()
+    assert np.mean(by_int8.argmax(axis=1) == by_keras.argmax(axis=1)) >= 0.98
+
+
+def test_the_temperature_is_in_all_files(tiny_bundle: Path, tiny_run: Path) -> None:
+    from deepfer_training.calibration import apply_temperature
+
+    temperature = read_bundle(tiny_bundle)["provenance"]["calibration"]["temperature"]
+    faces = np.random.default_rng(0).integers(0, 256, (8, 48, 48)).astype(np.uint8)
+    trained = predict(load_predictor(tiny_run / "model.keras"), faces)
+
+    calibrated = predict(load_predictor(tiny_bundle / "model.keras"), faces)
+
+    # Two labels in six are wrong: the model must become less sure.
+    assert temperature > 1.1
+    np.testing.assert_allclose(calibrated, apply_temperature(trained, temperature), atol=1e-5)
+
+
+def test_metrics_of_every_file_and_split(tiny_bundle: Path) -> None:
+    metrics = read_bundle(tiny_bundle)["metrics"]
+
+    assert set(metrics) == set(_FILES)
+    for file in _FILES:
+        for split in ("PublicTest", "PrivateTest"):
+            assert metrics[file][split]["images"] == 42
+            assert metrics[file][split]["accuracy"] == pytest.approx(4 / 6, abs=0.05)
+    assert metrics["model.tflite"]["PrivateTest"]["robustness"]
+    assert metrics["model.tflite"]["PrivateTest"]["comparison"]["largest_difference"] <= 1e-3
+
+
+@pytest.mark.parametrize("file", _FILES)
+def test_the_runtime_runs_the_bundle_in_every_batch_size(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, file: str
+) -> None:
+    from deepfer_ros.recognition.classifier import load_classifier
+    from deepfer_ros.recognition.model_bundle import load_bundle
+
+    bundle = load_bundle(tiny_bundle / file)
+    classifier = load_classifier(bundle)
+    images = tiny_dataset.images[:20]
+    expected = predict(load_predictor(tiny_bundle / file), images)
+
+    assert bundle.labels == LABELS
+    assert bundle.crop_margin == 0.1
+    for count in (0, 1, 2, 3, 4, 7, 8, 15, 16, 20):
+        np.testing.assert_allclose(
+            classifier.classify(images[:count]), expected[:count], atol=1e-6
+        )
+
+
+def test_a_bundle_is_replaced_only_when_asked_to(
+    tiny_bundle: Path,
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    float_only: None,
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    output = tmp_path / "mine"
+    shutil.copytree(tiny_bundle, output)
+    (output / "old.txt").write_text("of the old bundle")
+
+    with pytest.raises(ExportError, match=r"mine exists already\. Give --replace"):
+        export_bundle(tiny_run, output, tiny_dataset)
+    # From the Keras file of a bundle: what is known of its training is kept.
+    export_bundle(tiny_bundle / "model.keras", output, tiny_dataset, replace=True)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert not (output / "old.txt").exists()
+    old, new = read_bundle(tiny_bundle), read_bundle(output)
+    assert new["name"] == "mine"
+    assert new["provenance"]["recipe"] == old["provenance"]["recipe"]
+    # It was calibrated before.
+    assert new["provenance"]["calibration"]["temperature"] == pytest.approx(1, abs=0.05)
+    assert find_model(output).labels == LABELS
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    (tmp_path / "holiday.jpg").write_text("precious")
+
+    with pytest.raises(ExportError, match="It is no bundle; give another folder"):
+        export_bundle(tiny_run, tmp_path, tiny_dataset, replace=True)
+    assert (tmp_path / "holiday.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"largest_loss": -1.0}, r"model\.tflite loses -?\d+\.\d\d points of accuracy on PublicT"),
+        ({"largest_difference": -1.0}, r"model\.tflite differs from the Keras model by"),
+    ],
+    ids=["accuracy", "probabilities"],
+)
+def test_a_file_that_loses_too_much_is_refused(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: dict[str, float],
+    message: str,
+) -> None:
+    from deepfer_training import export
+
+    strict = dataclasses.replace(export.FORMATS[0], **limit)
+    monkeypatch.setattr(export, "FORMATS", (strict,))
+
+    with pytest.raises(ExportError, match=message):
+        export.export_bundle(tiny_run, tmp_path / "models" / "tiny", tiny_dataset)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_int8_is_allowed_half_a_point(tiny_run: Path) -> None:
+    from deepfer_training.export import FORMATS
+
+    limits = {entry.file: (entry.largest_difference, entry.largest_loss) for entry in FORMATS}
+
+    assert limits["model.tflite"][0] == 1e-3
+    assert limits["model_int8.tflite"][1] == 0.005
+
+
+@pytest.mark.parametrize(
+    ("asked", "votes_weight", "labels"),
+    [
+        ("auto", 0.5, "fer2013"),
+        ("auto", 0.8, "ferplus"),
+        ("auto", None, "fer2013"),
+        ("fer2013", 0.8, "fer2013"),
+        ("ferplus", 0.0, "ferplus"),
+        ("none", 0.5, "none"),
+    ],
+)
+def test_what_the_probabilities_are_calibrated_for(
+    tiny_dataset: FaceDataset, asked: str, votes_weight: float | None, labels: str
+) -> None:
+    from deepfer_training.export import choose_calibration_labels
+
+    recipe = None if votes_weight is None else {"votes_weight": votes_weight}
+
+    assert choose_calibration_labels(asked, recipe, tiny_dataset) == labels
+
+
+def test_without_votes_there_is_nothing_but_labels(tiny_dataset: FaceDataset) -> None:
+    from deepfer_training.export import choose_calibration_labels
+
+    plain = dataclasses.replace(tiny_dataset, votes=None)
+
+    assert choose_calibration_labels("auto", {"votes_weight": 0.8}, plain) == "fer2013"
+
+
+def test_calibration_can_be_left_out(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    export_bundle(tiny_run, tmp_path / "tiny", tiny_dataset, calibrate="none")
+
+    calibration = read_bundle(tmp_path / "tiny")["provenance"]["calibration"]
+    assert (calibration["labels"], calibration["temperature"]) == ("none", 1.0)
+
+
+def test_what_is_no_trained_model_is_refused(
+    tiny_run: Path, tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_run, broken)
+    (broken / "recipe.json").write_text("{")
+
+    with pytest.raises(RunError, match=r"recipe\.json"):
+        export_bundle(broken, tmp_path / "out", tiny_dataset)
+    with pytest.raises(ModelFileError, match="only Keras models can be exported"):
+        export_bundle(tiny_bundle / "model.tflite", tmp_path / "out", tiny_dataset)
+    with pytest.raises(ModelFileError, match=r"missing\.keras"):
+        export_bundle(tmp_path / "missing.keras", tmp_path / "out", tiny_dataset)
+    with pytest.raises(DatasetError, match="no row in split 'PublicTest'"):
+        export_bundle(tiny_run, tmp_path / "out", tiny_dataset.split("Training"))
+    assert not (tmp_path / "out").exists()

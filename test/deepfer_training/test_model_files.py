@@ -1,0 +1,110 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepfer_training.errors import ModelFileError
+from deepfer_training.fer2013 import LABELS
+from deepfer_training.model_files import ModelFile, file_sha256, find_model, shipped_models
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle whose files are no real models: only the description is read here."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(b"weights")
+    description = {
+        "format": 1,
+        "name": "tiny",
+        "labels": list(LABELS),
+        "input": {"size_px": 48, "channels": 1, "crop_margin": 0.25},
+        "files": {"model.tflite": {"sha256": file_sha256(folder / "model.tflite")}},
+    }
+    (folder / "bundle.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.mark.parametrize("file", ["", "model.tflite"], ids=["folder", "file"])
+def test_a_bundle_is_found(bundle: Path, file: str) -> None:
+    assert find_model(bundle / file) == ModelFile(bundle / "model.tflite", "tiny", LABELS, 0.25)
+
+
+def test_a_shipped_bundle_is_found_by_name() -> None:
+    for name, folder in shipped_models().items():
+        assert find_model(name).path == folder / "model.tflite"
+        assert find_model(name).name == name
+
+
+def test_a_file_without_a_bundle_has_no_labels(tmp_path: Path) -> None:
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(b"weights")
+
+    assert find_model(path) == ModelFile(path, "mine", None, None)
+
+
+def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"weights")
+
+    assert find_model(tmp_path) == ModelFile(tmp_path / "model.keras", tmp_path.name)
+
+
+def test_a_replaced_file_is_refused(bundle: Path) -> None:
+    (bundle / "model.tflite").write_bytes(b"other weights")
+
+    with pytest.raises(ModelFileError, match=r"model\.tflite is damaged or was replaced"):
+        find_model(bundle)
+
+
+def test_a_file_that_the_bundle_does_not_know_is_refused(bundle: Path) -> None:
+    shutil.copy(bundle / "model.tflite", bundle / "other.tflite")
+
+    with pytest.raises(ModelFileError, match=r"does not describe other\.tflite; it describes mod"):
+        find_model(bundle / "other.tflite")
+
+
+def test_a_file_that_is_gone_is_named(bundle: Path) -> None:
+    (bundle / "model.tflite").unlink()
+
+    with pytest.raises(ModelFileError, match=r"Cannot read .*model\.tflite"):
+        find_model(bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "has format 2, expected 1"),
+        ({"labels": None}, "is no description of a bundle"),
+        ({"input": {}}, "is no description of a bundle"),
+        ({"files": []}, "is no description of a bundle"),
+    ],
+)
+def test_a_wrong_description_is_refused(
+    bundle: Path, change: dict[str, Any], message: str
+) -> None:
+    path = bundle / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    with pytest.raises(ModelFileError, match=message):
+        find_model(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nosuch", "Model 'nosuch' is neither an existing file or folder nor a bundle"),
+        ("text.txt", r"is neither a folder nor a \.tflite or \.keras file"),
+        ("empty", "holds neither bundle.json nor model.keras"),
+    ],
+)
+def test_what_is_no_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("text")
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(ModelFileError, match=message):
+        find_model(name)

@@ -1,0 +1,53 @@
+"""What the documentation says about parameters must be what the code does."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from deepfer_ros.camera_node import CameraParameters
+from deepfer_ros.parameters import EmotionParameters
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+INTERFACES = (REPOSITORY / "docs/interfaces.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def table(parameters: type) -> str:
+    """Return the table that docs/interfaces.md must hold for a dataclass of parameters."""
+    rows = ["| name | default | allowed | when | what it does |", "|---|---|---|---|---|"]
+    for entry in dataclasses.fields(parameters):
+        rule = entry.metadata["rule"]
+        allowed = ", ".join(rule.choices)
+        if rule.limits is not None:
+            allowed = f"{rule.limits[0]} to {rule.limits[1]}"
+        when = "at start" if rule.read_only else "locked" if rule.locked else ""
+        default = str(entry.default).lower() if entry.type == "bool" else str(entry.default)
+        shown = f"`{default}`" if default else "empty"
+        rows.append(f"| `{entry.name}` | {shown} | {allowed} | {when} | {rule.description} |")
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("node", "parameters"),
+    [("emotion_node", EmotionParameters), ("camera_node", CameraParameters)],
+)
+def test_the_parameter_tables_are_those_of_the_code(node: str, parameters: type) -> None:
+    expected = f"<!-- {node} parameters -->\n{table(parameters)}\n<!-- end -->"
+    assert expected in INTERFACES, f"docs/interfaces.md must hold:\n{expected}"
+
+
+def test_the_readme_names_the_defaults_of_the_code() -> None:
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(EmotionParameters)}
+    rows = re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", README, re.MULTILINE)
+    named = {name: default for name, default in rows if name in defaults}
+    assert len(named) >= 5
+    assert named == {name: str(defaults[name]) for name in named}
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"

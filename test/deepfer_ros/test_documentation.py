@@ -23,7 +23,9 @@ def table(parameters: type) -> str:
         if rule.limits is not None:
             allowed = f"{rule.limits[0]} to {rule.limits[1]}"
         when = "at start" if rule.read_only else "locked" if rule.locked else ""
-        default = str(entry.default).lower() if entry.type == "bool" else str(entry.default)
+        # ROS writes true and false in lower case, in YAML and on its command line.
+        is_bool = isinstance(entry.default, bool)
+        default = str(entry.default).lower() if is_bool else str(entry.default)
         shown = f"`{default}`" if default else "empty"
         rows.append(f"| `{entry.name}` | {shown} | {allowed} | {when} | {rule.description} |")
     return "\n".join(rows)

@@ -131,9 +131,11 @@ environment_is_good() {
 runtime_is_done() { done_before runtime "$(runtime_key)"; }
 tests_are_done() { [ $want_tests = false ] || done_before test "$(test_key)"; }
 build_is_done() { done_before build "$(build_key)"; }
+# Fetched or not: it is tried once only, so that a machine without network starts at once.
+detector_was_tried() { [ -e "$state/detector" ]; }
 
 mkdir -p log
-if environment_is_good && runtime_is_done && tests_are_done && build_is_done; then
+if environment_is_good && runtime_is_done && tests_are_done && build_is_done && detector_was_tried; then
   exit 0
 fi
 
@@ -260,6 +262,17 @@ if ! build_is_done; then
     --cmake-args "${options[@]}" </dev/null >>"$log" 2>&1 ||
     die "the build failed: $(grep -m1 -E 'CMake Error|error:|Error:' "$log" || echo 'see the log') (log: $log)"
   mark_done build "$key"
+fi
+
+if ! detector_was_tried; then
+  say "Fetching the model file of the face detector YuNet (230 kB)"
+  if timeout 60 sh -c '. scripts/env.sh && exec deepfer fetch-detector' </dev/null >>"$log" 2>&1; then
+    mark_done detector fetched
+  else
+    say "It could not be fetched. deepfer works with another face detector;" \
+      "'deepfer fetch-detector' tries again."
+    mark_done detector missing
+  fi
 fi
 
 say "Setup is complete. To use it in this shell: . scripts/env.sh"

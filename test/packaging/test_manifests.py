@@ -1,0 +1,192 @@
+"""The manifests agree with each other and with what the code imports."""
+
+import ast
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# How the name of an import and those of its rosdep key and wheel differ.
+ROSDEP_KEYS = {
+    "PIL": "python3-pil",
+    "click": "python3-click",
+    "cv2": "python3-opencv",
+    "numpy": "python3-numpy",
+    "rich": "python3-rich",
+}
+WHEELS = {
+    "PIL": "pillow",
+    "ai_edge_litert": "ai-edge-litert",
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+# Without a rosdep key; package.xml says so in a comment.
+WITHOUT_ROSDEP_KEY = {"ai_edge_litert", "yuface"}
+# The Keras classifier of the core works where the training requirements are installed.
+OPTIONAL_AT_RUN_TIME = {"keras", "tensorflow", "yuface"}
+# Needed without an import that shows it: the support of the generated interfaces, and the services
+# that a lifecycle node has.
+WITHOUT_IMPORT = {"lifecycle_msgs", "rosidl_default_runtime"}
+OURS = {"deepfer", "deepfer_ros", "deepfer_training"}
+
+
+def third_party_imports(folder: str) -> set[str]:
+    """Return the top-level modules that a folder imports, also inside functions."""
+    modules = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(), path)):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                modules.add(node.module.split(".")[0])
+    return modules - set(sys.stdlib_module_names) - OURS
+
+
+def dependencies(*kinds: str) -> set[str]:
+    """Return the dependencies of package.xml of the given kinds."""
+    return {element.text or "" for kind in kinds for element in PACKAGE.findall(kind)}
+
+
+def requirements(*names: str) -> set[str]:
+    """Return the names of the wheels in files of requirements/."""
+    found = set()
+    for name in names:
+        for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
+            match = re.match(r"[A-Za-z0-9._-]+", line)
+            if match:
+                found.add(match[0].lower())
+    return found
+
+
+def is_ros_package(module: str) -> bool:
+    return module in dependencies("depend", "exec_depend") and not module.startswith("python3-")
+
+
+def test_versions_agree() -> None:
+    versions = {
+        "package.xml": PACKAGE.findtext("version"),
+        "pyproject.toml": PROJECT["version"],
+        "deepfer_ros": re.search(
+            r'__version__ = "(.+)"', (ROOT / "deepfer_ros/__init__.py").read_text()
+        )[1],  # type: ignore[index]
+    }
+    assert len(set(versions.values())) == 1, versions
+
+
+def test_names_and_licences_agree() -> None:
+    assert PACKAGE.findtext("name") == PROJECT["name"] == "deepfer"
+    assert PACKAGE.findtext("license") == PROJECT["license"]["text"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    maintainer = PACKAGE.find("maintainer")
+    assert maintainer is not None
+    assert {"name": maintainer.text, "email": maintainer.get("email")} in PROJECT["authors"]
+
+
+@pytest.mark.parametrize("package", ["vision_msgs", "cv_bridge"])
+def test_underlay_package_has_the_same_licence(package: str) -> None:
+    manifest = ElementTree.parse(ROOT / "underlay" / package / "package.xml").getroot()
+    assert manifest.findtext("name") == package
+    assert manifest.findtext("license") == "Apache-2.0"
+
+
+@pytest.mark.parametrize("folder", ["deepfer_ros", "launch"])
+def test_package_xml_lists_every_import(folder: str) -> None:
+    needed = third_party_imports(folder) - WITHOUT_ROSDEP_KEY - OPTIONAL_AT_RUN_TIME
+    keys = {ROSDEP_KEYS.get(module, module) for module in needed}
+    assert keys - dependencies("depend", "exec_depend") == set()
+
+
+def test_package_xml_lists_nothing_that_is_not_imported() -> None:
+    imported = {
+        ROSDEP_KEYS.get(module, module)
+        for folder in ("deepfer_ros", "launch")
+        for module in third_party_imports(folder)
+    }
+    assert dependencies("exec_depend") - imported - WITHOUT_IMPORT == set()
+
+
+def test_package_xml_says_what_rosdep_does_not_know() -> None:
+    text = (ROOT / "package.xml").read_text()
+    comments = " ".join(re.findall(r"<!--(.*?)-->", text, re.DOTALL))
+    for module in WITHOUT_ROSDEP_KEY:
+        assert WHEELS.get(module, module) in comments
+
+
+def test_package_xml_lists_what_the_interfaces_are_made_of() -> None:
+    used = set()
+    for path in [*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")]:
+        used |= set(re.findall(r"^(\w+)/\w+", path.read_text(), re.MULTILINE))
+    assert used == dependencies("depend")
+
+
+def test_runtime_requirements_cover_every_import() -> None:
+    needed = {
+        WHEELS.get(module, module)
+        for module in third_party_imports("deepfer_ros") - OPTIONAL_AT_RUN_TIME
+        if not is_ros_package(module)
+    }
+    assert needed - requirements("runtime") == set()
+    assert requirements("runtime") - needed == set(), "required but not imported"
+
+
+def test_runtime_requirements_name_no_tensorflow() -> None:
+    installed = requirements("ros", "build", "runtime", "demo")
+    assert not {"tensorflow", "keras"} & installed
+
+
+def test_training_requirements_cover_every_import_and_no_ros() -> None:
+    modules = third_party_imports("deepfer_training")
+    assert {module for module in modules if is_ros_package(module)} == set()
+    needed = {WHEELS.get(module, module) for module in modules}
+    assert needed - requirements("runtime", "training") == set()
+
+
+def test_test_requirements_cover_every_import() -> None:
+    of_the_tests = {path.stem for path in (ROOT / "test").rglob("*.py")}
+    modules = third_party_imports("test") - of_the_tests
+    needed = {WHEELS.get(module, module) for module in modules if not is_ros_package(module)}
+    needed -= dependencies("test_depend")
+    assert needed - requirements("runtime", "training", "test", "demo") == set()
+
+
+@pytest.mark.parametrize(
+    ("folder", "cmake_file"),
+    [
+        ("msg", "CMakeLists.txt"),
+        ("srv", "CMakeLists.txt"),
+        ("underlay/vision_msgs/msg", "underlay/vision_msgs/CMakeLists.txt"),
+    ],
+)
+def test_cmake_lists_every_interface(folder: str, cmake_file: str) -> None:
+    files = {path.name for path in (ROOT / folder).iterdir()}
+    listed = re.findall(rf"{Path(folder).name}/(\w+\.\w+)", (ROOT / cmake_file).read_text())
+    assert set(listed) == files
+
+
+def test_programs_start_what_exists() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    programs = dict(re.findall(r"install_program\((\w+) ([\w.]+) ", cmake))
+    assert set(programs) == {"emotion_node", "camera_node", "deepfer"}
+    assert PROJECT["scripts"] == {"deepfer": f"{programs['deepfer']}:main"}
+    for module in programs.values():
+        path = ROOT / Path(*module.split("."))
+        source = (
+            path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+        )
+        tree = ast.parse(source.read_text())
+        defined = {getattr(node, "name", None) for node in tree.body}
+        assert "main" in defined, f"{module} has no main"

@@ -52,6 +52,7 @@ suits() {
   [ "$ros" = wheels ] || "$1" -c 'import rclpy' 2>>"$log"
 }
 
+# Print the Python to use, or nothing if there is none.
 find_python() {
   local candidate
   if [ -n "${PYTHON:-}" ]; then
@@ -69,8 +70,6 @@ find_python() {
   done
   [ "$ros" = wheels ] || die "no Python 3.10 to 3.13 that can import rclpy of ROS 2 $ros; looked for" \
     "python3 and python3.10 to python3.13"
-  die "no Python 3.10 to 3.13 found; install one (Debian and Ubuntu: apt install python3" \
-    "python3-venv python3-dev) or name it: make setup PYTHON=/path/to/python3.12"
 }
 
 # --- what each step depends on --------------------------------------------------------------------
@@ -162,21 +161,36 @@ case $root in
   *:*) die "the path of this folder contains a colon, which no search path can hold: $root" ;;
 esac
 
-if ! environment_is_good; then
-  python=$(find_python)
-  "$python" -c 'import venv, ensurepip' 2>>"$log" ||
-    die "$python lacks venv; install it (Debian and Ubuntu: apt install python$(python_version "$python")-venv)"
-else
+# Everything that is missing, in one message.
+missing=()
+packages=()
+lack() {
+  missing+=("$1")
+  packages+=("${@:2}")
+}
+if environment_is_good; then
   python=$venv/bin/python
+else
+  python=$(find_python)
 fi
-version=$(python_version "$python")
-header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
-[ -f "$header" ] ||
-  die "the headers of Python $version are missing; install them (Debian and Ubuntu: apt install python$version-dev)"
+if [ -z "$python" ]; then
+  lack "Python 3.10 to 3.13 (make setup PYTHON=... names one)" python3 python3-venv python3-dev
+else
+  version=$(python_version "$python")
+  environment_is_good || "$python" -c 'import venv, ensurepip' 2>>"$log" ||
+    lack "venv of Python $version" "python$version-venv"
+  header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+  [ -f "$header" ] || lack "headers of Python $version" "python$version-dev"
+fi
 command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null ||
-  die "no C compiler found; install one (Debian and Ubuntu: apt install build-essential)"
+  lack "C compiler" build-essential
 command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
-  die "no C++ compiler found; install one (Debian and Ubuntu: apt install build-essential)"
+  lack "C++ compiler" build-essential
+if [ ${#missing[@]} -gt 0 ]; then
+  list=$(printf '%s, ' "${missing[@]}")
+  die "missing: ${list%, }. On Debian and Ubuntu: apt install" \
+    "$(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ' | sed 's/ $//')"
+fi
 
 # A pip that was stopped in the middle leaves packages that look complete and are not: while the
 # file "installing" is there, the environment counts as broken.

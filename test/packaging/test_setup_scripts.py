@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 SHELLS = [shell for shell in ("sh", "bash", "dash", "zsh") if shutil.which(shell)]
 # What the scripts may use on every machine.
 BASIC_TOOLS = (
-    "bash cat cut date dirname env find flock grep mkdir sed sh sha256sum sort timeout touch "
-    "uname xargs"
+    "bash cat cut date dirname env find flock grep mkdir sed sh sha256sum sort timeout touch tr "
+    " uname xargs"
 ).split()
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux")
@@ -62,13 +62,15 @@ def add_python(folder: Path, *, has_venv: bool = True, include: Path | None = No
     )
 
 
-def run_setup(copy: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_setup(
+    copy: Path, path: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     # The candidate /usr/bin/python3 would be found on any PATH.
     script = copy / "scripts/setup.sh"
     script.write_text(script.read_text().replace(" /usr/bin/python3;", ";"))
     return subprocess.run(
         [str(script), *arguments],
-        env={"PATH": str(path)},
+        env={"PATH": str(path), **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -86,30 +88,54 @@ def assert_one_line(result: subprocess.CompletedProcess[str], *parts: str) -> No
 
 
 class TestMissingParts:
-    def test_python(self, copy: Path, tools: Path) -> None:
-        assert_one_line(run_setup(copy, tools), "no Python 3.10 to 3.13 found", "apt install")
+    def test_everything(self, copy: Path, tools: Path) -> None:
+        assert_one_line(
+            run_setup(copy, tools),
+            "missing: Python 3.10 to 3.13 (make setup PYTHON=... names one), C compiler, "
+            "C++ compiler.",
+            "apt install build-essential python3 python3-dev python3-venv\n",
+        )
 
     def test_python_that_is_too_old(self, copy: Path, tools: Path) -> None:
         add_program(tools, "python3", "echo 3.8")
-        assert_one_line(run_setup(copy, tools), "no Python 3.10 to 3.13 found")
+        add_program(tools, "cc", "exit 0")
+        add_program(tools, "c++", "exit 0")
+        assert_one_line(
+            run_setup(copy, tools),
+            "missing: Python 3.10 to 3.13",
+            "apt install python3 python3-dev python3-venv\n",
+        )
 
-    def test_venv(self, copy: Path, tools: Path) -> None:
-        add_python(tools, has_venv=False)
-        assert_one_line(run_setup(copy, tools), "lacks venv", "apt install python3.12-venv")
-
-    def test_headers(self, copy: Path, tools: Path) -> None:
-        add_python(tools, include=copy / "nowhere")
-        assert_one_line(run_setup(copy, tools), "headers of Python 3.12", "python3.12-dev")
+    def test_parts_of_python(self, copy: Path, tools: Path) -> None:
+        add_python(tools, has_venv=False, include=copy / "nowhere")
+        add_program(tools, "gcc", "exit 0")
+        add_program(tools, "g++", "exit 0")
+        assert_one_line(
+            run_setup(copy, tools),
+            "missing: venv of Python 3.12, headers of Python 3.12.",
+            "apt install python3.12-dev python3.12-venv\n",
+        )
 
     @pytest.mark.parametrize(
-        ("present", "missing"), [([], "no C compiler"), (["cc"], "no C++ compiler")]
+        ("present", "missing"),
+        [([], "C compiler, C++ compiler"), (["cc"], "C++ compiler"), (["c++"], "C compiler")],
+        ids=str,
     )
     def test_compiler(self, copy: Path, tools: Path, present: list[str], missing: str) -> None:
         (copy / "Python.h").touch()
         add_python(tools, include=copy)
         for name in present:
             add_program(tools, name, "exit 0")
-        assert_one_line(run_setup(copy, tools), missing, "apt install build-essential")
+        assert_one_line(
+            run_setup(copy, tools), f"missing: {missing}.", "apt install build-essential\n"
+        )
+
+    def test_python_of_the_user(self, copy: Path, tools: Path) -> None:
+        result = run_setup(copy, tools, PYTHON="nonsense")
+        assert_one_line(result, "PYTHON=nonsense is not a program")
+        add_program(tools, "python-old", "echo 3.8")
+        result = run_setup(copy, tools, PYTHON="python-old")
+        assert_one_line(result, "PYTHON=python-old does not suit", "3.10 to 3.13")
 
     def test_argument(self, copy: Path, tools: Path) -> None:
         assert_one_line(run_setup(copy, tools, "--tests"), "unknown argument '--tests'")

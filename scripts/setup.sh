@@ -274,7 +274,10 @@ if ! build_is_done; then
     --base-paths "${paths[@]}" --build-base "$venv/build" \
     --install-base "$install_base" --merge-install --symlink-install \
     --cmake-args "${options[@]}" </dev/null >>"$log" 2>&1 ||
-    die "the build failed: $(grep -m1 -E 'CMake Error|error:|Error:' "$log" || echo 'see the log') (log: $log)"
+    die "the build failed: $(grep -m1 -A1 -E 'CMake Error|error:|Error:' "$log" | tr -s ' \n' ' ')(log: $log)"
+  # colcon leaves the links of files that were removed.
+  find -L "$install_base/share/deepfer" "$install_base/lib/python$version/site-packages/deepfer_ros" \
+    "$install_base/lib/python$version/site-packages/deepfer_training" -type l -delete 2>>"$log" || true
   mark_done build "$key"
 fi
 

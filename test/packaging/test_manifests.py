@@ -63,12 +63,16 @@ def dependencies(*kinds: str) -> set[str]:
 
 def requirements(*names: str) -> set[str]:
     """Return the names of the wheels in files of requirements/."""
-    found = set()
+    return set(listed_requirements(*names))
+
+
+def listed_requirements(*names: str) -> list[str]:
+    found = []
     for name in names:
         for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
             match = re.match(r"[A-Za-z0-9._-]+", line)
             if match:
-                found.add(match[0].lower())
+                found.append(match[0].lower())
     return found
 
 
@@ -141,6 +145,13 @@ def test_runtime_requirements_cover_every_import() -> None:
     }
     assert needed - requirements("runtime") == set()
     assert requirements("runtime") - needed == set(), "required but not imported"
+
+
+def test_no_requirement_is_listed_twice() -> None:
+    names = [path.stem for path in (ROOT / "requirements").glob("*.txt")]
+    found = listed_requirements(*names)
+    assert len(names) == 6
+    assert sorted(found) == sorted(set(found))
 
 
 def test_runtime_requirements_name_no_tensorflow() -> None:

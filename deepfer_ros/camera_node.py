@@ -12,12 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rclpy
 from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -34,13 +31,13 @@ from deepfer_ros.camera_sources import (
     Report,
     open_source,
 )
+from deepfer_ros.node_runner import run_node
 from deepfer_ros.parameter_table import (
     declare_parameters,
     find_fault,
     parameter,
     read_parameters,
 )
-from deepfer_ros.transport import prepare_transport
 
 NODE_NAME = "camera_node"
 
@@ -105,7 +102,7 @@ class CameraNode(Node):
         options: Passed on to `rclpy.node.Node`.
 
     Raises:
-        CameraError: The source cannot be used, or width and height do not go together.
+        CameraError: Width and height do not go together.
         ParameterException: A parameter has a wrong type or is out of range.
     """
 
@@ -136,7 +133,14 @@ class CameraNode(Node):
         )
         self._message = Image(encoding="bgr8")
         self._message.header.frame_id = self._frame_id
-        self._source = self._open(parameters.source)
+
+    def start(self) -> None:
+        """Open the source and begin to publish.
+
+        Raises:
+            CameraError: The source cannot be used.
+        """
+        self._source = self._open(read_parameters(self, CameraParameters).source)
         self._thread = threading.Thread(target=self._run, args=(self._source,), name="camera")
         self._thread.start()
 
@@ -285,38 +289,10 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 after an ordinary end, 1 if the node could not start.
     """
-    prepare_transport()
     # Our own messages name every fault; those of the libraries would only repeat them.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        rclpy.init(args=args)
-    # rclpy's own errors are RuntimeErrors; this one is a wrong argument or parameter file.
-    except RuntimeError as err:
-        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
-        return 1
-    try:
-        return _spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        rclpy.try_shutdown()
-
-
-def _spin() -> int:
-    try:
-        node = CameraNode()
-    except (CameraError, ParameterException) as err:
-        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        executor.spin()
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-    return 0
+    return run_node(NODE_NAME, CameraNode, args=args, errors=(CameraError,))
 
 
 if __name__ == "__main__":

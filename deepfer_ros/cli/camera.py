@@ -1,10 +1,13 @@
 """`deepfer camera`: what the launch file does, where there is no `ros2 launch`."""
 
+import re
 from pathlib import Path
 
 import click
 
 _ROS_ARGS = "--ros-args"
+_NO_CAMERA = "none"
+_NAME = re.compile(r"[~/]?/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?")
 
 
 class _RosCommand(click.Command):
@@ -19,15 +22,38 @@ class _RosCommand(click.Command):
         return [*super().collect_usage_pieces(ctx), f"[{_ROS_ARGS} …]"]
 
 
+def _check_name(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what ROS would refuse in words that say less."""
+    if value and not _NAME.fullmatch(value):
+        raise click.BadParameter(
+            f"'{value}' is no ROS name; it may have letters, digits, '_' and '/', and no part may "
+            "begin with a digit.",
+            ctx,
+            parameter,
+        )
+    return value or None
+
+
 @click.command(cls=_RosCommand)
 @click.option(
     "--source",
-    metavar="FILE|FOLDER|DEVICE|sample|auto",
+    metavar="FILE|FOLDER|DEVICE|sample|auto|none",
     help="A video, an image, a folder of images, a webcam (0, /dev/video1), the built-in sample, "
-    "or auto: the first webcam that works, else the sample.  [default: auto]",
+    "or auto: the first webcam that works, else the sample. none starts no camera, because "
+    "another node publishes the images.  [default: auto]",
 )
 @click.option(
-    "--image-topic", metavar="TOPIC", help="Name of the camera's topic instead of image_raw."
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(min=0, min_open=True, max=1000),
+    metavar="HZ",
+    help="Images a second.  [default: the source's own]",
+)
+@click.option(
+    "--image-topic",
+    callback=_check_name,
+    metavar="TOPIC",
+    help="Name of the camera's topic instead of image_raw.",
 )
 @click.option(
     "--params-file",
@@ -36,7 +62,10 @@ class _RosCommand(click.Command):
     help="ROS parameters for both nodes (YAML).",
 )
 @click.option(
-    "--namespace", metavar="NAME", help="Put both nodes and their topics into a namespace."
+    "--namespace",
+    callback=_check_name,
+    metavar="NAME",
+    help="Put both nodes and their topics into a namespace.",
 )
 @click.option("--model", help="Name or path of a model.  [default: the one that deepfer ships]")
 @click.option("--detector", help="yunet, libfacedetection, haar or auto.  [default: auto]")
@@ -50,6 +79,7 @@ class _RosCommand(click.Command):
 def camera(
     ros_args: list[str],
     source: str | None,
+    rate_hz: float | None,
     image_topic: str | None,
     params_file: Path | None,
     namespace: str | None,
@@ -81,14 +111,12 @@ def camera(
     if log_level is not None:
         common += ["--log-level", log_level]
     common += parameter_arguments({"use_sim_time": use_sim_time or None})
+    nodes = {
+        EMOTION_MODULE: parameter_arguments({"model": model, "detector": detector}),
+        CAMERA_MODULE: parameter_arguments({"source": source, "rate_hz": rate_hz}),
+    }
+    if source == _NO_CAMERA:
+        del nodes[CAMERA_MODULE]
     prepare_transport()
-    run_nodes(
-        {
-            CAMERA_MODULE: [*common, *parameter_arguments({"source": source}), *ros_args],
-            EMOTION_MODULE: [
-                *common,
-                *parameter_arguments({"model": model, "detector": detector}),
-                *ros_args,
-            ],
-        }
-    )
+    # The command line has the last word over the file.
+    run_nodes({module: [*common, *own, *ros_args] for module, own in nodes.items()})

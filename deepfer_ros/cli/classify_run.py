@@ -286,8 +286,10 @@ class _TablePrinter:
         row.append(f"  {others}", style=style or "dim")
         row.rstrip()
         # A terminal gets what fits into its width, a file everything.
-        is_cut = self._rows.is_terminal
-        self._rows.print(row, no_wrap=True, overflow="ellipsis", soft_wrap=not is_cut)
+        if self._rows.is_terminal:
+            self._rows.print(row, no_wrap=True, overflow="ellipsis")
+        else:
+            self._rows.print(row, soft_wrap=True)
 
 
 def _with_progress(

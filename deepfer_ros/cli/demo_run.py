@@ -124,7 +124,9 @@ def _check_nodes(nodes: NodeGroup, *, has_results: bool, waited_s: float) -> Non
     """
     ended = nodes.ended
     if ended is not None:
-        raise click.ClickException(f"{ended.name} has ended: {ended.last_words}")
+        words = ended.last_words
+        is_named = words.startswith(ended.name)
+        raise click.ClickException(words if is_named else f"{ended.name} has ended: {words}")
     if has_results:
         return
     for node in nodes.nodes:

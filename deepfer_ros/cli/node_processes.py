@@ -21,8 +21,9 @@ CAMERA_MODULE = "deepfer_ros.camera_node"
 EMOTION_MODULE = "deepfer_ros.emotion_node"
 
 _KEPT_LINES = 50
-# First politely; a node that does not listen is ended by force.
-_ENDING = ((signal.SIGINT, 5.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
+# First politely; a node that does not listen is ended by force. Not SIGINT: a node that is still
+# importing would answer it with a traceback.
+_ENDING = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 3.0))
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 

@@ -90,6 +90,7 @@ def start_node(peer: "RosPeer") -> Iterator[StartNode]:
             parameter_overrides=[Parameter(name, value=parameters[name]) for name in parameters],
         )
         nodes.append(node)
+        node.start()
         return node
 
     yield start

@@ -1,0 +1,84 @@
+"""Tests of running a node as a process: exit status, error lines and signals."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+PROGRAM = """
+import os, signal, sys
+from rclpy.node import Node
+from deepfer_ros.node_runner import run_node
+
+class Mine(Node):
+    def __init__(self):
+        {before}
+        super().__init__("mine")
+        {making}
+
+    def start(self):
+        {starting}
+
+    def destroy_node(self):
+        print("destroyed", flush=True)
+        super().destroy_node()
+
+sys.exit(run_node("mine", Mine, errors=(ZeroDivisionError,)))
+"""
+
+
+def run(
+    *arguments: str, before: str = "pass", making: str = "pass", starting: str = "pass"
+) -> "subprocess.CompletedProcess[str]":
+    code = textwrap.dedent(PROGRAM).format(before=before, making=making, starting=starting)
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.usefixtures("ros_environment")
+class TestSignals:
+    @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+    @pytest.mark.parametrize("moment", ["before", "making", "starting"])
+    def test_end_it_cleanly_at_every_moment(self, number: str, moment: str) -> None:
+        done = run(**{moment: f"os.kill(os.getpid(), signal.{number})"})
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert ("destroyed" in done.stdout) == (moment == "starting")
+
+
+@pytest.mark.usefixtures("ros_environment")
+class TestRefusals:
+    @pytest.mark.parametrize("moment", ["before", "making", "starting"])
+    def test_a_foreseen_error_is_one_line(self, moment: str) -> None:
+        done = run(**{moment: "1 / 0"})
+        assert done.returncode == 1
+        assert done.stderr == "mine cannot start: division by zero\n"
+
+    def test_a_programming_error_is_not_hidden(self) -> None:
+        done = run(starting="raise KeyError('lost')")
+        assert done.returncode == 1
+        assert "KeyError: 'lost'" in done.stderr
+        assert "destroyed" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["--ros-args", "--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
+            (["--ros-args", "--wrong"], "--wrong"),
+            (["--ros-args", "-p"], "-p"),
+        ],
+    )
+    def test_wrong_ros_arguments(self, arguments: list[str], expected: str) -> None:
+        done = run(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("mine cannot start: ")
+        assert expected in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr

@@ -354,7 +354,7 @@ class ImageSource:
                     raise CameraError(str(err)) from err
                 if path not in self._reported:
                     self._reported.add(path)
-                    self._report(f"Skipped {path}: {err}")
+                    self._report(f"Skipped an image: {err}")
         return None
 
     def rewind(self) -> None:

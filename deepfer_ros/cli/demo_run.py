@@ -223,13 +223,18 @@ class _LineDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._due_s = 0.0
+        # The first line comes when there is a rate to tell.
+        self._due_s: float | None = None
 
     def update(self, log: EmotionLog) -> None:
         """See `_Display.update`."""
         now_s = time.monotonic()
-        if log.frames and now_s >= self._due_s:
+        if not log.frames:
+            return
+        if self._due_s is None:
             self._due_s = now_s + _LINE_PERIOD_S
+        if now_s >= self._due_s:
+            self._due_s += _LINE_PERIOD_S
             self.say(plain_line(log, now_s=now_s))
 
     def say(self, text: str) -> None:

@@ -122,6 +122,30 @@ class OptimizationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FinetuningConfig:
+    """A second, short training that starts from the first one's weights, for other targets.
+
+    The rest of the optimization is as in the first training; there is no warm-up.
+
+    Attributes:
+        epochs: Passes over the training split.
+        learning_rate: Start of the cosine schedule.
+        votes_weight: Share of FER+ votes in the targets; the rest is the original label.
+    """
+
+    epochs: int = 4
+    learning_rate: float = 0.01
+    votes_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "finetuning.epochs", self.epochs, "1 or more")
+        _require(self.learning_rate > 0, "finetuning.learning_rate", self.learning_rate, "> 0")
+        _require(
+            0 <= self.votes_weight <= 1, "finetuning.votes_weight", self.votes_weight, "0 to 1"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """One recipe: everything besides the data that decides what comes out.
 
@@ -132,6 +156,10 @@ class TrainingConfig:
         crop_margin: Border that the runtime adds around a detected face, as a share of its side,
             so that crops look like the training pictures.
         dtype_policy: Keras dtype policy while training; the exported model is float32.
+        network: Shape of the network.
+        augmentation: How strongly training pictures are changed.
+        optimization: How the weights are found.
+        finetuning: A second training for other targets, or none.
     """
 
     name: str = "deepfer48"
@@ -142,6 +170,7 @@ class TrainingConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+    finetuning: FinetuningConfig | None = None
 
     def __post_init__(self) -> None:
         _require(0 <= self.votes_weight <= 1, "votes_weight", self.votes_weight, "0 to 1")
@@ -196,16 +225,16 @@ def _build(cls: type, values: object, prefix: str) -> object:
 
 def _convert(hint: Any, value: object, name: str) -> object:  # noqa: ANN401 - a type hint
     """Return `value` as the type that `hint` asks for."""
+    if isinstance(hint, UnionType):
+        if value is None:
+            return None
+        hint = next(option for option in get_args(hint) if option is not type(None))
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, prefix=f"{name}.")  # type: ignore[arg-type]
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{name} must be a list, got {value!r}.")
         return tuple(_convert(get_args(hint)[0], item, name) for item in value)
-    if isinstance(hint, UnionType):
-        if value is None:
-            return None
-        hint = next(option for option in get_args(hint) if option is not type(None))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

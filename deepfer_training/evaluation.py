@@ -68,6 +68,8 @@ class Evaluation:
         fer2013: Scores against the labels of FER-2013.
         ferplus: Scores against the FER+ majority, or None without FER+ votes. Pictures without a
             majority for one of the seven classes are left out.
+        label_agreement: Share of the pictures with such a majority whose FER-2013 label is the
+            same, or None without FER+ votes.
         ms_per_face: Median time for one picture alone, milliseconds; LiteRT uses one thread.
         robustness: Accuracy on changed pictures, by the name of the change; empty if not asked
             for.
@@ -80,6 +82,7 @@ class Evaluation:
     split: str
     fer2013: Scores
     ferplus: Scores | None
+    label_agreement: float | None
     ms_per_face: float
     robustness: dict[str, ChangedAccuracy]
     comparison: Comparison | None = None
@@ -92,6 +95,7 @@ class Evaluation:
             "split": self.split,
             **_scores_to_json(self.fer2013),
             "ferplus": None if self.ferplus is None else _scores_to_json(self.ferplus),
+            "label_agreement": _rounded(self.label_agreement),
             "ms_per_face": round(self.ms_per_face, 3),
         }
         if self.comparison is not None:
@@ -143,6 +147,9 @@ def evaluate(
         split=split,
         fer2013=score(faces.labels, probabilities),
         ferplus=None if majority is None else _score_majority(majority, probabilities),
+        label_agreement=None
+        if majority is None
+        else _share((majority == faces.labels)[majority >= 0]),
         ms_per_face=measure_ms_per_face(predictor, faces.images),
         robustness=_measure_changes(predictor, faces, on_progress) if robustness else {},
         comparison=None if reference is None else _compare(probabilities, reference),

@@ -35,8 +35,8 @@ from deepfer_training.model_files import (
 from deepfer_training.training import RECIPE_FILE, RUN_FILE, read_run_file
 
 CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")
-"""Which labels the probabilities may be calibrated for; auto takes those that the recipe trained
-for most."""
+"""Which labels the probabilities may be calibrated for; auto takes those that the last training of
+the recipe was for."""
 
 _DEFAULT_CROP_MARGIN = 0.1
 _EXAMPLES = 500
@@ -142,7 +142,9 @@ def choose_calibration_labels(
     """
     if calibrate != "auto":
         return calibrate
-    mostly_votes = (recipe or {}).get("votes_weight", 0.0) > 0.5
+    recipe = recipe or {}
+    last_training = recipe.get("finetuning") or recipe
+    mostly_votes = last_training.get("votes_weight", 0.0) > 0.5
     return "ferplus" if mostly_votes and dataset.votes is not None else "fer2013"
 
 

@@ -31,7 +31,30 @@ RUN_FILE = "run.json"
 LOG_FILE = "log.csv"
 MODEL_FILE = "model.keras"
 _CHECKPOINT_FOLDER = "checkpoint"
+_FINETUNING_FOLDER = "checkpoint_finetuning"
 _CHECKPOINT_STATE = "state.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Stage:
+    """One of the trainings that follow each other in a run.
+
+    Attributes:
+        optimization: How the weights are found.
+        votes_weight: Share of FER+ votes in the targets.
+        checkpoints: Folder of its checkpoint.
+        first_epoch: Number of epochs in the stages before it.
+    """
+
+    optimization: OptimizationConfig
+    votes_weight: float
+    checkpoints: Path
+    first_epoch: int = 0
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of epochs when it is done."""
+        return self.first_epoch + self.optimization.epochs
 
 
 def augmented_batches(
@@ -124,8 +147,8 @@ def train(
 ) -> Path:
     """Train a model on the Training split and watch it on the PublicTest split.
 
-    The moving average of the weights after the last epoch is what is kept. PrivateTest is not
-    touched.
+    The moving average of the weights after the last epoch is what is kept; finetuning starts from
+    that of the first training. PrivateTest is not touched.
 
     Args:
         config: The recipe.
@@ -147,9 +170,9 @@ def train(
     """
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
-    targets = training.soft_targets(config.votes_weight)
-    run = _describe_run(config, dataset, command)
-    _open_run_folder(run_folder, config, run, resume=resume)
+    stages = _plan_stages(config, run_folder)
+    targets = [training.soft_targets(stage.votes_weight) for stage in stages]
+    _open_run_folder(run_folder, config, _describe_run(config, dataset, command), resume=resume)
 
     keras.utils.set_random_seed(config.seed)
     model = build_compact_cnn(
@@ -157,44 +180,65 @@ def train(
     )
     batch_size = min(config.optimization.batch_size, len(training))
     steps_per_epoch = len(training) // batch_size
-    compile_model(model, config.optimization, steps_per_epoch)
-    epochs_done = _restore_checkpoint(model, run_folder / _CHECKPOINT_FOLDER)
-    if epochs_done:
-        report(f"Resuming after epoch {epochs_done} of {config.optimization.epochs}.")
-        _drop_log_rows(run_folder / LOG_FILE, epochs_done)
-
-    model.fit(
-        augmented_batches(
-            training.images,
-            targets,
-            batch_size=batch_size,
-            augmentation=config.augmentation,
-            seed=config.seed,
-            first_epoch=epochs_done,
-        ),
-        validation_data=(
-            validation.images[..., np.newaxis].astype(np.float32),
-            np.eye(len(LABELS), dtype=np.float32)[validation.labels],
-        ),
-        validation_batch_size=256,
-        epochs=config.optimization.epochs,
-        initial_epoch=epochs_done,
-        steps_per_epoch=steps_per_epoch,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.SwapEMAWeights(),
-            keras.callbacks.CSVLogger(str(run_folder / LOG_FILE), append=epochs_done > 0),
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, config, logs))
+    total_epochs = stages[-1].last_epoch
+    for stage, stage_targets in zip(stages, targets, strict=True):
+        compile_model(model, stage.optimization, steps_per_epoch)
+        epochs_done = _restore_checkpoint(model, stage.checkpoints) or stage.first_epoch
+        if stage.first_epoch < epochs_done:
+            report(f"Resuming after epoch {epochs_done} of {total_epochs}.")
+        if epochs_done < stage.last_epoch:
+            _drop_log_rows(run_folder / LOG_FILE, epochs_done)
+        model.fit(
+            augmented_batches(
+                training.images,
+                stage_targets,
+                batch_size=batch_size,
+                augmentation=config.augmentation,
+                seed=config.seed,
+                first_epoch=epochs_done,
             ),
-            _SaveCheckpoint(run_folder / _CHECKPOINT_FOLDER),
-            _ReportSteps(steps_per_epoch, config.optimization.epochs, on_step),
-        ],
-    )
+            validation_data=(
+                validation.images[..., np.newaxis].astype(np.float32),
+                np.eye(len(LABELS), dtype=np.float32)[validation.labels],
+            ),
+            validation_batch_size=256,
+            epochs=stage.last_epoch,
+            initial_epoch=epochs_done,
+            steps_per_epoch=steps_per_epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.SwapEMAWeights(),
+                keras.callbacks.CSVLogger(str(run_folder / LOG_FILE), append=epochs_done > 0),
+                keras.callbacks.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, total_epochs, logs))
+                ),
+                _SaveCheckpoint(stage.checkpoints),
+                _ReportSteps(steps_per_epoch, total_epochs, on_step),
+            ],
+        )
     path = run_folder / MODEL_FILE
     _as_float32(model, config).save(path)
     return path
+
+
+def _plan_stages(config: TrainingConfig, run_folder: Path) -> list[_Stage]:
+    first = _Stage(config.optimization, config.votes_weight, run_folder / _CHECKPOINT_FOLDER)
+    if config.finetuning is None:
+        return [first]
+    optimization = dataclasses.replace(
+        config.optimization,
+        epochs=config.finetuning.epochs,
+        learning_rate=config.finetuning.learning_rate,
+        warmup_epochs=0,
+    )
+    second = _Stage(
+        optimization,
+        config.finetuning.votes_weight,
+        run_folder / _FINETUNING_FOLDER,
+        first_epoch=first.last_epoch,
+    )
+    return [first, second]
 
 
 def compile_model(model: keras.Model, config: OptimizationConfig, steps_per_epoch: int) -> None:
@@ -333,8 +377,8 @@ def _as_float32(model: keras.Model, config: TrainingConfig) -> keras.Model:
     return exported
 
 
-def _epoch_line(epoch: int, config: TrainingConfig, logs: dict[str, float]) -> str:
+def _epoch_line(epoch: int, total_epochs: int, logs: dict[str, float]) -> str:
     return (
-        f"epoch {epoch + 1}/{config.optimization.epochs}  loss {logs['loss']:.4f}  "
+        f"epoch {epoch + 1}/{total_epochs}  loss {logs['loss']:.4f}  "
         f"PublicTest accuracy {logs['val_accuracy']:.4f}"
     )

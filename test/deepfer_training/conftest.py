@@ -103,6 +103,7 @@ def tiny_config() -> TrainingConfig:
                 "warmup_epochs": 1,
                 "ema_momentum": 0.8,
             },
+            "finetuning": {"epochs": 2, "learning_rate": 0.01, "votes_weight": 0.0},
         }
     )
 

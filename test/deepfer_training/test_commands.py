@@ -25,7 +25,7 @@ def test_train_evaluate_and_export_as_a_user_would(
 
     trained = _run(train, recipe, *data, "--output", run)
     assert trained.exit_code == 0, trained.output
-    assert "epoch 6/6" in trained.stdout
+    assert "epoch 8/8" in trained.stdout
     again = _run(train, recipe, *data, "--output", run)
     assert again.exit_code == 1
     assert "holds a run already. Give --resume" in again.stderr

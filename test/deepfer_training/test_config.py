@@ -1,8 +1,9 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from deepfer_training.config import TrainingConfig, config_from_dict, load_config
+from deepfer_training.config import FinetuningConfig, TrainingConfig, config_from_dict, load_config
 from deepfer_training.errors import ConfigError
 
 _RECIPES = Path(__file__).parents[2] / "config" / "training"
@@ -23,6 +24,14 @@ def test_fields_that_are_left_out_keep_their_defaults(tmp_path: Path) -> None:
     assert config.network.widths == (8, 16)
     assert config.network.dropout == 0.0
     assert config.optimization == TrainingConfig().optimization
+
+
+@pytest.mark.parametrize("value", [None, {}, {"epochs": 2}])
+def test_finetuning_may_be_left_out(value: dict[str, int] | None) -> None:
+    config = config_from_dict({"finetuning": value})
+
+    assert config.finetuning == (None if value is None else FinetuningConfig(**value))
+    assert config_from_dict(dataclasses.asdict(config)) == config
 
 
 def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
@@ -63,6 +72,8 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
             "optimization.learning_rate is 0.0, allowed: > 0",
         ),
         ({"optimization": {"momentum": 1}}, "optimization.momentum is 1.0, allowed: 0 to below 1"),
+        ({"finetuning": 3}, "finetuning must be a mapping of fields, got 3."),
+        ({"finetuning": {"epochs": 0}}, "finetuning.epochs is 0, allowed: 1 or more."),
         ([1], "the recipe must be a mapping of fields, got [1]."),
     ],
 )

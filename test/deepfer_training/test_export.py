@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,22 +187,22 @@ def test_int8_is_allowed_half_a_point(tiny_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "votes_weight", "labels"),
+    ("asked", "recipe", "labels"),
     [
-        ("auto", 0.5, "fer2013"),
-        ("auto", 0.8, "ferplus"),
+        ("auto", {"votes_weight": 0.5}, "fer2013"),
+        ("auto", {"votes_weight": 0.8}, "ferplus"),
+        ("auto", {"votes_weight": 0.8, "finetuning": None}, "ferplus"),
+        ("auto", {"votes_weight": 0.8, "finetuning": {"votes_weight": 0.0}}, "fer2013"),
         ("auto", None, "fer2013"),
-        ("fer2013", 0.8, "fer2013"),
-        ("ferplus", 0.0, "ferplus"),
-        ("none", 0.5, "none"),
+        ("fer2013", {"votes_weight": 0.8}, "fer2013"),
+        ("ferplus", {"votes_weight": 0.0}, "ferplus"),
+        ("none", {"votes_weight": 0.5}, "none"),
     ],
 )
 def test_what_the_probabilities_are_calibrated_for(
-    tiny_dataset: FaceDataset, asked: str, votes_weight: float | None, labels: str
+    tiny_dataset: FaceDataset, asked: str, recipe: dict[str, Any] | None, labels: str
 ) -> None:
     from deepfer_training.export import choose_calibration_labels
-
-    recipe = None if votes_weight is None else {"votes_weight": votes_weight}
 
     assert choose_calibration_labels(asked, recipe, tiny_dataset) == labels
 

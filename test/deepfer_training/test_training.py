@@ -35,7 +35,7 @@ def test_a_model_is_learnt(tiny_run: Path) -> None:
 
     # Two labels in six of PublicTest are wrong on purpose.
     assert float(last[header.index("val_accuracy")]) >= 0.62
-    assert [row.split(",")[0] for row in rows[1:]] == ["0", "1", "2", "3", "4", "5"]
+    assert [row.split(",")[0] for row in rows[1:]] == list("01234567")
 
 
 def test_the_run_folder_says_how_the_model_came_about(
@@ -67,7 +67,7 @@ def test_two_runs_with_one_seed_are_equal_bit_for_bit(
 
     _assert_equal_weights(tiny_run, tmp_path / "again")
     assert (tmp_path / "again" / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
-    assert steps == [(done, 42) for done in range(1, 43)]
+    assert steps == [(done, 56) for done in range(1, 57)]
 
 
 _KILLED_RUN = """
@@ -77,28 +77,36 @@ from deepfer_training.config import load_config
 from deepfer_training.fer2013 import read_fer2013
 from deepfer_training.training import train
 
-def die_in_epoch_four(done, total):
-    if done == 3 * 7 + 4:
+def die(done, total):
+    if done == int(sys.argv[5]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-recipe, data, ferplus, output = map(Path, sys.argv[1:])
-train(load_config(recipe), read_fer2013(data, ferplus), output, on_step=die_in_epoch_four)
+recipe, data, ferplus, output = map(Path, sys.argv[1:5])
+train(load_config(recipe), read_fer2013(data, ferplus), output, resume=True, on_step=die)
 """
 
 
+@pytest.mark.parametrize(
+    ("kill_at_step", "epochs_done"),
+    [(3 * 7 + 4, 3), (7 * 7 + 2, 7)],
+    ids=["first training", "finetuning"],
+)
 def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     tiny_run: Path,
     tiny_dataset: FaceDataset,
     tiny_config: TrainingConfig,
     tiny_files: tuple[Path, Path],
     tmp_path: Path,
+    kill_at_step: int,
+    epochs_done: int,
 ) -> None:
     from deepfer_training.training import train
 
     recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
     recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
+    arguments = (recipe, *tiny_files, run, kill_at_step)
     killed = subprocess.run(
-        [sys.executable, "-c", _KILLED_RUN, str(recipe), *map(str, tiny_files), str(run)],
+        [sys.executable, "-c", _KILLED_RUN, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         check=False,
@@ -107,15 +115,30 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     assert not (run / "model.keras").exists()
     # A kill between log and checkpoint leaves the row of an epoch that is done again.
     with (run / "log.csv").open("a") as log:
-        log.write("3,0.1,9.9,0.1,9.9\n")
+        log.write(f"{epochs_done},0.1,9.9,0.1,9.9\n")
 
     lines: list[str] = []
     train(tiny_config, tiny_dataset, run, resume=True, report=lines.append)
 
-    assert lines[0] == "Resuming after epoch 3 of 6."
-    assert len(lines) == 4
+    assert f"Resuming after epoch {epochs_done} of 8." in lines
+    assert [line.split()[1] for line in lines if line.startswith("epoch")] == [
+        f"{epoch}/8" for epoch in range(epochs_done + 1, 9)
+    ]
     _assert_equal_weights(tiny_run, run)
     assert (run / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
+
+
+def test_without_finetuning_the_first_training_is_the_same(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    plain = dataclasses.replace(tiny_config, finetuning=None)
+
+    train(plain, tiny_dataset, tmp_path / "run", report=lambda line: None)
+
+    rows = (tiny_run / "log.csv").read_text().splitlines()
+    assert (tmp_path / "run" / "log.csv").read_text().splitlines() == rows[:7]
 
 
 def test_a_finished_run_can_be_resumed(
@@ -145,7 +168,7 @@ def test_a_run_is_not_overwritten(
         train(tiny_config, other, tiny_run, resume=True)
 
 
-@pytest.mark.parametrize("file", ["run.json", "recipe.json", "state.json", "epoch6.weights.h5"])
+@pytest.mark.parametrize("file", ["run.json", "recipe.json", "state.json", "epoch8.weights.h5"])
 def test_a_damaged_run_is_named(
     tiny_run: Path,
     tiny_dataset: FaceDataset,
@@ -157,8 +180,8 @@ def test_a_damaged_run_is_named(
 
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
-    (damaged,) = run.rglob(file)
-    damaged.write_bytes(damaged.read_bytes()[:20])
+    for damaged in run.rglob(file):
+        damaged.write_bytes(damaged.read_bytes()[:20])
 
     with pytest.raises(RunError, match="Start again in another folder"):
         train(tiny_config, tiny_dataset, run, resume=True)

@@ -1,0 +1,129 @@
+"""The shipped model on the real data set, where that is present."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from deepfer_training.commands import evaluate
+from deepfer_training.model_card import CARD_FILE, write_card
+from deepfer_training.model_files import find_model, read_bundle, shipped_models
+
+_REPOSITORY = Path(__file__).parents[2]
+_DATASETS = Path(
+    os.environ.get("DEEPFER_DATASETS", _REPOSITORY.parent / "shared" / "datasets")
+).resolve()
+_FER2013, _FERPLUS = _DATASETS / "fer2013.csv.xz", _DATASETS / "fer2013new.csv"
+
+_needs_data = pytest.mark.skipif(
+    not (_FER2013.exists() and _FERPLUS.exists()),
+    reason=f"{_FER2013.name} and {_FERPLUS.name} are not in {_DATASETS}; "
+    "DEEPFER_DATASETS names another folder",
+)
+# A tenth of a point is four pictures; processors round differently, but not that much.
+_TOLERANCE = 0.002
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return shipped_models()["deepfer48"]
+
+
+@pytest.fixture(scope="module")
+def described(folder: Path) -> dict[str, Any]:
+    """What the bundle says about each file, on PrivateTest."""
+    metrics = read_bundle(folder)["metrics"]
+    return {file: splits["PrivateTest"] for file, splits in metrics.items()}
+
+
+def _measure(*arguments: object) -> dict[str, Any]:
+    """Run `deepfer evaluate … --json` on the real data."""
+    options = ("--data", _FER2013, "--ferplus", _FERPLUS, "--json")
+    result = CliRunner().invoke(evaluate, [str(argument) for argument in (*arguments, *options)])
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))
+
+
+@pytest.fixture(scope="module")
+def measured_float(folder: Path) -> dict[str, Any]:
+    return _measure("deepfer48", "--split", "PrivateTest", "--compare", folder / "model.keras")
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@_needs_data
+def test_the_model_is_as_good_as_its_card_says(
+    measured_float: dict[str, Any], described: dict[str, Any]
+) -> None:
+    said = described["model.tflite"]
+
+    assert measured_float["accuracy"] >= 0.66
+    assert measured_float["images"] == said["images"] == 3589
+    assert measured_float["ferplus"]["images"] == said["ferplus"]["images"]
+    for measured, expected in (
+        (measured_float, said),
+        (measured_float["ferplus"], said["ferplus"]),
+    ):
+        for name in ("accuracy", "macro_f1", "ece"):
+            assert measured[name] == pytest.approx(expected[name], abs=_TOLERANCE), name
+        for name in ("precision", "recall", "f1"):
+            # One picture of the smallest class is 2 to 5 points.
+            assert measured[name] == pytest.approx(expected[name], abs=0.06), name
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@_needs_data
+def test_keras_and_litert_agree_on_every_picture(measured_float: dict[str, Any]) -> None:
+    assert measured_float["comparison"]["file"] == "model.keras"
+    assert measured_float["comparison"]["largest_difference"] <= 1e-3
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@_needs_data
+@pytest.mark.parametrize("split", ["PublicTest", "PrivateTest"])
+def test_int8_loses_at_most_half_a_point(folder: Path, split: str) -> None:
+    expected = read_bundle(folder)["metrics"]
+
+    measured = _measure(folder / "model_int8.tflite", "--split", split)
+
+    assert measured["accuracy"] >= expected["model.tflite"][split]["accuracy"] - 0.005
+    said = expected["model_int8.tflite"][split]["accuracy"]
+    assert measured["accuracy"] == pytest.approx(said, abs=_TOLERANCE)
+
+
+def test_the_card_says_what_the_bundle_says(folder: Path) -> None:
+    assert (folder / CARD_FILE).read_text(encoding="utf-8") == write_card(
+        read_bundle(folder), folder
+    )
+
+
+def test_nothing_names_a_path_of_the_machine_it_was_made_on(folder: Path) -> None:
+    for name in (CARD_FILE, "bundle.json"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert not re.search(r"(^|[\s`\"'=(])/\w", text), name
+
+
+def test_the_training_is_recorded(folder: Path) -> None:
+    provenance = read_bundle(folder)["provenance"]
+
+    assert provenance["training"]["command"].startswith(
+        "deepfer train config/training/deepfer48.yaml "
+    )
+    assert re.fullmatch("[0-9a-f]{64}", provenance["training"]["data_sha256"])
+    assert provenance["recipe"]["name"] == "deepfer48"
+    assert provenance["calibration"]["split"] == "PublicTest"
+
+
+@pytest.mark.parametrize("file", ["model.keras", "model.tflite", "model_int8.tflite"])
+def test_every_file_is_the_described_one(folder: Path, file: str) -> None:
+    model = find_model(folder / file)
+
+    assert model.name == "deepfer48"
+    assert model.labels is not None
+    assert len(model.labels) == 7

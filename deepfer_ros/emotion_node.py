@@ -15,13 +15,10 @@ from concurrent.futures import Future as Job
 from dataclasses import dataclass
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -44,6 +41,7 @@ from deepfer_ros.diagnostics import (
 )
 from deepfer_ros.latest_frame import LatestFrameWorker
 from deepfer_ros.messages import check_labels, from_image_message
+from deepfer_ros.node_runner import run_node
 from deepfer_ros.outputs import EmotionOutputs
 from deepfer_ros.parameter_table import declare_parameters, find_fault, read_parameters
 from deepfer_ros.parameters import EmotionParameters
@@ -51,7 +49,6 @@ from deepfer_ros.recognition.errors import ImageError, RecognitionError
 from deepfer_ros.recognizers import Recognizers, load_recognizers
 from deepfer_ros.still_images import StillImageClassifier, refuse
 from deepfer_ros.topic_report import explain_silence
-from deepfer_ros.transport import prepare_transport
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -434,36 +431,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 after an ordinary end, 1 if the node could not start.
     """
-    prepare_transport()
-    try:
-        rclpy.init(args=args)
-    # The base of rclpy's own errors; here, a wrong argument or parameter file.
-    except RuntimeError as err:
-        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
-        return 1
-    try:
-        return _spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        rclpy.try_shutdown()
-
-
-def _spin() -> int:
-    try:
-        node = EmotionNode()
-    except ParameterException as err:
-        print(f"{NODE_NAME} cannot start: {err}", file=sys.stderr)
-        return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        node.start()
-        executor.spin()
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-    return 0
+    return run_node(NODE_NAME, EmotionNode, args=args)
 
 
 if __name__ == "__main__":

@@ -244,3 +244,29 @@ def test_what_is_no_trained_model_is_refused(
     with pytest.raises(DatasetError, match="no row in split 'PublicTest'"):
         export_bundle(tiny_run, tmp_path / "out", tiny_dataset.split("Training"))
     assert not (tmp_path / "out").exists()
+
+
+def test_runtime_and_training_see_the_same_face(
+    tiny_bundle: Path, tiny_dataset: FaceDataset
+) -> None:
+    from deepfer_ros.recognition.classifier import load_classifier
+    from deepfer_ros.recognition.cropping import crop_faces
+    from deepfer_ros.recognition.model_bundle import load_bundle
+    from deepfer_ros.recognition.types import FaceDetections
+
+    face = tiny_dataset.images[3]
+    picture = np.zeros((100, 120, 3), np.uint8)
+    picture[20:68, 30:78] = face[..., np.newaxis]
+    detections = FaceDetections(
+        boxes_xywh=np.array([[30, 20, 48, 48]], np.float32),
+        landmarks=np.full((1, 5, 2), np.nan, np.float32),
+        confidences=np.ones(1, np.float32),
+    )
+
+    crops = crop_faces(picture, detections, size_px=48, margin=0.0)
+
+    np.testing.assert_array_equal(crops[0], face)
+    np.testing.assert_array_equal(
+        load_classifier(load_bundle(tiny_bundle)).classify(crops),
+        predict(load_predictor(tiny_bundle / "model.tflite"), face[np.newaxis]),
+    )

@@ -11,7 +11,6 @@ the node's own parameter holds.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -20,6 +19,7 @@ from deepfer_ros.camera_sources import SOURCE_HELP
 from deepfer_ros.parameters import IMAGE_TRANSPORTS
 from deepfer_ros.recognition.detection import DETECTOR_NAMES
 from deepfer_ros.transport import transport_environment
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 NO_CAMERA = "none"
 YES_OR_NO = ["true", "false"]

@@ -28,7 +28,7 @@ from deepfer.srv import ClassifyImage
 from deepfer_ros.messages import to_image
 from deepfer_ros.recognition.model_bundle import find_models_folder
 
-MODULE = "deepfer_ros.emotion_node"
+PROGRAM = ["-m", "deepfer_ros.emotion_node", "--ros-args"]
 MODEL = "deepfer48"
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Left, top, right and bottom of the face in scikit-image's photograph of an astronaut, px.
@@ -38,8 +38,7 @@ ASTRONAUT_FACE = (175, 65, 270, 180)
 @pytest.fixture(scope="module")
 def node(ros_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     log_path = tmp_path_factory.mktemp("node") / "log"
-    arguments = ["--ros-args", "-p", f"model:={MODEL}"]
-    with running(MODULE, arguments, log_path) as process:
+    with running([*PROGRAM, "-p", f"model:={MODEL}"], log_path) as process:
         yield process
         print(process.log)
 
@@ -168,8 +167,8 @@ def test_large_pictures_do_not_hold_up_the_stream(
 def test_signals_end_the_node_cleanly(
     peer: RosPeer, tmp_path: Path, astronaut_bgr: NDArray[np.uint8], number: signal.Signals
 ) -> None:
-    arguments = ["--ros-args", "-r", "__ns:=/other", "-p", f"model:={MODEL}"]
-    with running(MODULE, arguments, tmp_path / "log") as process:
+    arguments = ["-r", "__ns:=/other", "-p", f"model:={MODEL}"]
+    with running([*PROGRAM, *arguments], tmp_path / "log") as process:
         results = peer.listen(EmotionArray, "/other/emotions")
         publisher = peer.advertise(Image, "/other/image_raw", BEST_EFFORT)
         message = to_image(astronaut_bgr, Header())
@@ -196,7 +195,7 @@ def test_signals_end_the_node_cleanly(
 def test_wrong_start_parameters_end_the_process_with_a_reason(
     ros_environment: None, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
-    with running(MODULE, ["--ros-args", *arguments], tmp_path / "log") as process:
+    with running([*PROGRAM, *arguments], tmp_path / "log") as process:
         assert process.wait() == 1
         assert "emotion_node cannot start: " in process.log
         assert reason in process.log
@@ -258,8 +257,8 @@ def test_model_that_cannot_be_used_is_refused_and_can_be_replaced(
     reason: str,
 ) -> None:
     harm(bundle)
-    arguments = ["--ros-args", "-r", "__ns:=/third", "-p", f"model:={bundle}"]
-    with running(MODULE, arguments, tmp_path / "log") as process:
+    arguments = ["-r", "__ns:=/third", "-p", f"model:={bundle}"]
+    with running([*PROGRAM, *arguments], tmp_path / "log") as process:
         assert get_state(peer) == State.PRIMARY_STATE_UNCONFIGURED
         peer.wait_until(lambda: "Cannot be configured: " in process.log, "the reason")
         assert reason in process.log

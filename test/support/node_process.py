@@ -1,5 +1,7 @@
 """A node in a process of its own."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -11,22 +13,22 @@ TIMEOUT_S = 30.0
 
 
 class NodeProcess:
-    """A running Python module, with everything that it prints in a file.
+    """A running Python program, with everything that it prints in a file.
 
     Args:
-        module: Name of the module.
-        arguments: Its command line.
+        arguments: Python's command line, for example ["-m", "deepfer_ros.emotion_node"].
         log_path: File for what it prints.
     """
 
-    def __init__(self, module: str, arguments: list[str], log_path: Path) -> None:
+    def __init__(self, arguments: list[str], log_path: Path) -> None:
         self._log_path = log_path
         with open(log_path, "w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -47,14 +49,16 @@ class NodeProcess:
         return self.wait()
 
     def kill(self) -> None:
-        self._process.kill()
+        """End the process, and those that it started, whatever they do."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
 @contextmanager
-def running(module: str, arguments: list[str], log_path: Path) -> Iterator[NodeProcess]:
-    """Run a module until the end of the block, whatever happens in it."""
-    process = NodeProcess(module, arguments, log_path)
+def running(arguments: list[str], log_path: Path) -> Iterator[NodeProcess]:
+    """Run a Python program until the end of the block, whatever happens in it."""
+    process = NodeProcess(arguments, log_path)
     try:
         yield process
         if process.is_running:

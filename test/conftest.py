@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 # pytest finds test modules by their path; what they share must be found by its name.
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 if TYPE_CHECKING:
     from ros_peer import RosPeer

@@ -1,0 +1,195 @@
+"""The launch file, where launch is installed: its arguments, and what it starts."""
+
+import importlib.util
+import signal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from node_process import running
+from ros_peer import RosPeer
+
+from deepfer.msg import EmotionArray
+from deepfer_ros.camera_node import CameraParameters
+from deepfer_ros.parameter_table import find_fault
+from deepfer_ros.parameters import EmotionParameters
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_example_parameters_are_allowed_and_differ_from_the_defaults() -> None:
+    example = yaml.safe_load((REPOSITORY / "config" / "emotion_node.yaml").read_text())
+    tables = {"/**/emotion_node": EmotionParameters, "/**/camera_node": CameraParameters}
+    assert set(example) == set(tables)
+    for node, table in tables.items():
+        values = example[node]["ros__parameters"]
+        assert set(values) <= set(table.__dataclass_fields__)
+        assert find_fault(table, values) is None
+        assert all(value != getattr(table(), name) for name, value in values.items())
+
+
+def test_rviz_shows_the_annotated_image_with_the_quality_of_service_that_it_has() -> None:
+    config = yaml.safe_load((REPOSITORY / "config" / "deepfer.rviz").read_text())
+    (display,) = config["Visualization Manager"]["Displays"]
+    assert display["Class"] == "rviz_default_plugins/Image"
+    assert display["Topic"] == {
+        "Depth": 1,
+        "Durability Policy": "Volatile",
+        "History Policy": "Keep Last",
+        "Reliability Policy": "Reliable",
+        "Value": "/emotions/image",
+    }
+
+
+@pytest.fixture
+def launch_file() -> ModuleType:
+    pytest.importorskip("launch")
+    pytest.importorskip("launch_ros")
+    path = REPOSITORY / "launch" / "camera.launch.py"
+    spec = importlib.util.spec_from_file_location("camera_launch", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def start(launch_file: ModuleType, **arguments: str) -> dict[str, Any]:
+    """Return the nodes that the launch file would start, by name."""
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    for argument in launch_file.ARGUMENTS:
+        argument.execute(context)
+    context.launch_configurations.update(arguments)
+    nodes = launch_file.create_nodes(context)
+    for node in nodes:
+        node._perform_substitutions(context)
+    return {node.node_name.rpartition("/")[2]: node for node in nodes}
+
+
+def parameters(node: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return all parameters that a node would get, the last of the same name."""
+    values: dict[str, Any] = {}
+    for entry in node._Node__expanded_parameter_arguments:
+        path, is_file = entry
+        assert is_file
+        for section in yaml.safe_load(Path(path).read_text()).values():
+            values.update(section["ros__parameters"])
+    return values
+
+
+def test_every_argument_is_described(launch_file: ModuleType) -> None:
+    arguments = {
+        argument.name: argument
+        for argument in launch_file.generate_launch_description().get_launch_arguments()
+    }
+    assert {
+        "source",
+        "image_topic",
+        "image_transport",
+        "params_file",
+        "namespace",
+        "model",
+        "detector",
+        "rate_hz",
+        "autostart",
+        "rviz",
+        "use_sim_time",
+        "log_level",
+    } == set(arguments)
+    assert all(argument.description for argument in arguments.values())
+    assert arguments["rviz"].choices == ["true", "false"]
+    assert "yunet" in arguments["detector"].choices
+
+
+def test_defaults_leave_every_parameter_to_the_nodes(launch_file: ModuleType) -> None:
+    nodes = start(launch_file)
+    assert set(nodes) == {"emotion_node", "camera_node"}
+    assert parameters(nodes["emotion_node"]) == {"autostart": True, "use_sim_time": False}
+    assert parameters(nodes["camera_node"]) == {"source": "auto", "use_sim_time": False}
+
+
+def test_arguments_become_parameters(launch_file: ModuleType) -> None:
+    nodes = start(
+        launch_file,
+        source="video.mp4",
+        rate_hz="5",
+        model="/models/mine",
+        detector="haar",
+        image_transport="compressed",
+        autostart="false",
+        use_sim_time="true",
+        namespace="robot",
+    )
+    assert parameters(nodes["emotion_node"]) == {
+        "model": "/models/mine",
+        "detector": "haar",
+        "image_transport": "compressed",
+        "autostart": False,
+        "use_sim_time": True,
+    }
+    assert parameters(nodes["camera_node"]) == {
+        "source": "video.mp4",
+        "rate_hz": 5.0,
+        "use_sim_time": True,
+    }
+    assert {node.node_name for node in nodes.values()} == {
+        "/robot/emotion_node",
+        "/robot/camera_node",
+    }
+
+
+def test_no_camera(launch_file: ModuleType) -> None:
+    assert set(start(launch_file, source="none", image_topic="/camera/image_raw")) == {
+        "emotion_node"
+    }
+
+
+def test_rviz(launch_file: ModuleType) -> None:
+    assert set(start(launch_file, rviz="true")) == {"emotion_node", "camera_node", "rviz"}
+
+
+def test_both_nodes_agree_on_the_image_topic(launch_file: ModuleType) -> None:
+    for node in start(launch_file, image_topic="/eye/image").values():
+        assert node.expanded_remapping_rules == [("image_raw", "/eye/image")]
+
+
+def test_arguments_win_over_the_parameters_file(launch_file: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text("/**/emotion_node: {ros__parameters: {model: a, smoothing_s: 2.0}}")
+    values = parameters(start(launch_file, params_file=str(path), model="b")["emotion_node"])
+    assert (values["model"], values["smoothing_s"]) == ("b", 2.0)
+
+
+# ros2 launch is this, behind a command line.
+LAUNCH = """
+import sys
+from launch import LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
+service = LaunchService()
+service.include_launch_description(
+    IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=arguments
+    )
+)
+sys.exit(service.run())
+"""
+
+
+def test_launched_nodes_read_emotions_and_end_together(
+    launch_file: ModuleType, peer: RosPeer, tmp_path: Path
+) -> None:
+    command = ["-c", LAUNCH, str(launch_file.__file__)]
+    arguments = ["source:=sample", "rate_hz:=5", "namespace:=launched", "log_level:=warn"]
+    with running([*command, *arguments], tmp_path / "log") as process:
+        results = peer.listen(EmotionArray, "/launched/emotions")
+        peer.wait_until(lambda: any(result.emotions for result in results), "a face")
+        assert process.stop(signal.SIGINT) == 0
+        assert process.log.count("process has finished cleanly") == 2
+        assert "Traceback" not in process.log

@@ -164,7 +164,8 @@ def _describe_augmentation(augmentation: dict[str, Any]) -> str:
         f"shift {_percent(augmentation['shift'], 0)}",
         f"contrast ±{_percent(augmentation['contrast'], 0)}",
         f"brightness ±{_percent(augmentation['brightness'], 0)}",
-        f"a rectangle erased in {_percent(augmentation['erasing_probability'], 0)} of them",
+        f"a rectangle erased in {_percent(augmentation['erasing_probability'], 0)} of the "
+        "pictures",
     ]
     return ", ".join((["mirrored"] if augmentation["horizontal_flip"] else []) + parts)
 
@@ -374,7 +375,11 @@ def _table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _paragraph(text: str) -> str:
-    return textwrap.fill(text, width=99, break_long_words=False, break_on_hyphens=False)
+    # A number and its unit stay on one line: textwrap breaks at ordinary blanks only.
+    filled = textwrap.fill(
+        text.replace(" %", "\u00a0%"), width=99, break_long_words=False, break_on_hyphens=False
+    )
+    return filled.replace("\u00a0", " ")
 
 
 def _percent(share: float, digits: int = 1) -> str:

@@ -33,8 +33,12 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 
 
 def _overview(evaluation: Evaluation) -> Table:
-    table = Table("labels", title="Scores, with 95 % bootstrap intervals", title_justify="left")
-    for heading in ("images", "accuracy", "macro-F1", "calibration error"):
+    table = Table(
+        "labels",
+        title="Scores, with 95 % bootstrap intervals (ECE: calibration error)",
+        title_justify="left",
+    )
+    for heading in ("images", "accuracy", "macro-F1", "ECE"):
         table.add_column(heading, justify="right")
     for name, scores in (("FER-2013", evaluation.fer2013), ("FER+", evaluation.ferplus)):
         if scores is not None:
@@ -88,7 +92,7 @@ def _robustness(evaluation: Evaluation) -> Table:
 
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.4f} ({interval[0]:.3f} to {interval[1]:.3f})"
+    return f"{value:.3f} ({interval[0]:.3f}-{interval[1]:.3f})"
 
 
 def _percent(share: float | None) -> str:

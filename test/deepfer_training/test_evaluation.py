@@ -126,6 +126,6 @@ def test_tables_show_every_class_and_change(tiny_bundle: Path, tiny_dataset: Fac
 
     text = console.export_text()
     assert "tiny (model.tflite) on PublicTest" in text
-    assert f"{evaluation.fer2013.accuracy:.4f}" in text
+    assert f"{evaluation.fer2013.accuracy:.3f}" in text
     for word in (*LABELS, *CHANGES, "By FER+ majority", "Confusion", "Against other.keras"):
         assert word in text

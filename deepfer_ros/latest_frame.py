@@ -1,5 +1,6 @@
 """A worker thread that always takes the latest frame and lets older ones go."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +26,8 @@ class LatestFrameWorker(Generic[T]):
         self, process: Callable[[T], None], on_failure: Callable[[], None] = lambda: None
     ) -> None:
         self.min_period_s = 0.0
-        """Least time from one start of `process` to the next. May be changed at any time."""
+        """Least time from one start of `process` to the next; a change counts from the next frame.
+        """
         self._process = process
         self._changed = threading.Condition()
         self._frame: T | None = None
@@ -56,19 +58,19 @@ class LatestFrameWorker(Generic[T]):
             self._loop.result()
 
     def _run(self) -> None:
-        next_start_s = time.monotonic()
+        last_start_s = -math.inf
         while True:
-            frame = self._take(next_start_s)
+            frame = self._take(last_start_s)
             if frame is None:
                 return
-            next_start_s = time.monotonic() + self.min_period_s
+            last_start_s = time.monotonic()
             self._process(frame)
 
-    def _take(self, not_before_s: float) -> T | None:
-        """Wait for a frame and for a point in time; None means that the worker was stopped."""
+    def _take(self, last_start_s: float) -> T | None:
+        """Wait for a frame and for its turn; None means that the worker was stopped."""
         with self._changed:
             while not self._stopped:
-                wait_s = not_before_s - time.monotonic()
+                wait_s = last_start_s + self.min_period_s - time.monotonic()
                 if self._frame is not None and wait_s <= 0:
                     frame, self._frame = self._frame, None
                     return frame

@@ -1,5 +1,7 @@
 """Answer `classify_image` requests in a thread of their own, beside the stream."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +21,7 @@ from deepfer_ros.recognition.recognizer import EmotionRecognizer
 
 # Requests may hold images of many megabytes, so only a few of them may wait.
 _MAX_JOBS = 8
+_NICENESS = 10
 
 
 class StillImageClassifier:
@@ -33,7 +36,7 @@ class StillImageClassifier:
         self._recognizer = recognizer
         self._make_header = make_header
         self._free_jobs = threading.Semaphore(_MAX_JOBS)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="still_images")
+        self._pool = ThreadPoolExecutor(1, "still_images", initializer=_give_way_to_stream)
 
     def submit(
         self, request: ClassifyImage.Request, parameters: EmotionParameters
@@ -81,6 +84,12 @@ class StillImageClassifier:
 def refuse(reason: str) -> ClassifyImage.Response:
     """Return the answer to a request that cannot be fulfilled."""
     return ClassifyImage.Response(success=False, message=reason)
+
+
+def _give_way_to_stream() -> None:
+    """Let the stream go first where processors are short; on Linux each thread has a niceness."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _load_image(

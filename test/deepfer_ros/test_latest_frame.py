@@ -91,6 +91,18 @@ def test_turns_keep_their_distance() -> None:
     assert min(gaps_s) > worker.min_period_s / 2
 
 
+def test_shorter_period_counts_from_the_next_frame() -> None:
+    work = GatedWork()
+    worker = LatestFrameWorker(work)
+    worker.min_period_s = 3600
+    for frame in (0, 1):
+        worker.put(frame)
+        assert work.finished.acquire(timeout=TIMEOUT_S)
+        worker.min_period_s = 0
+    worker.stop()
+    assert work.done == [0, 1]
+
+
 def test_failure_is_told_and_can_be_raised_elsewhere() -> None:
     told = threading.Event()
 

@@ -33,11 +33,13 @@ class RosPeer:
         self.node.destroy_node()
         self.context.shutdown()
 
-    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+    def wait_until(
+        self, condition: Callable[[], object], what: str, timeout_s: float = TIMEOUT_S
+    ) -> None:
         """Spin until a condition holds, and fail the test if it never does."""
-        end_s = time.monotonic() + TIMEOUT_S
+        end_s = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < end_s, f"waited {TIMEOUT_S} s in vain for {what}"
+            assert time.monotonic() < end_s, f"waited {timeout_s} s in vain for {what}"
             self._executor.spin_once(timeout_sec=0.05)
 
     def spin_for(self, seconds: float) -> None:

@@ -24,7 +24,6 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.task import Future
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -283,17 +282,17 @@ class EmotionNode(LifecycleNode):
         try:
             image_bgr = from_image_message(frame.message, max_pixels=parameters.max_pixels)
             faces = recognizer.recognize(image_bgr, self._time_of(header))
+            inference_s = time.monotonic() - start_s
+            outputs.publish(
+                image_bgr,
+                faces,
+                header,
+                model=recognizer.classifier.bundle.name,
+                jpeg_quality=parameters.jpeg_quality,
+            )
         except ImageError as err:
             self._report_bad_image(str(err))
             return
-        inference_s = time.monotonic() - start_s
-        outputs.publish(
-            image_bgr,
-            faces,
-            header,
-            model=recognizer.classifier.bundle.name,
-            jpeg_quality=parameters.jpeg_quality,
-        )
         self._statistics.count_processed(
             faces=len(faces), inference_s=inference_s, latency_s=self._latency_of(header)
         )
@@ -309,12 +308,11 @@ class EmotionNode(LifecycleNode):
 
     def _time_of(self, header: Header) -> float:
         """Return when an image was taken, in seconds; now if it has no stamp."""
-        stamp = Time.from_msg(header.stamp)
-        return (stamp.nanoseconds or self.get_clock().now().nanoseconds) / 1e9
+        return (_nanoseconds(header) or self.get_clock().now().nanoseconds) / 1e9
 
     def _latency_of(self, header: Header) -> float | None:
         """Return the age of an image in seconds, or None if it has no stamp."""
-        stamp_ns = Time.from_msg(header.stamp).nanoseconds
+        stamp_ns = _nanoseconds(header)
         return (self.get_clock().now().nanoseconds - stamp_ns) / 1e9 if stamp_ns else None
 
     def _header_of_now(self) -> Header:
@@ -423,6 +421,11 @@ class EmotionNode(LifecycleNode):
             self.get_logger().warning(
                 f"A publisher's quality of service is incompatible. {self._explain_topic()}"
             )
+
+
+def _nanoseconds(header: Header) -> int:
+    """Return a stamp in nanoseconds; rclpy's own type refuses times before 1970."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from deepfer.srv import ClassifyImage
@@ -64,21 +65,21 @@ class StillImageClassifier:
             image_bgr = _load_image(request, parameters)
             self._recognizer.min_confidence = parameters.min_confidence
             faces = self._recognizer.recognize(image_bgr)
+            header = self._make_header()
+            annotated = CompressedImage()
+            if request.annotate:
+                annotated = to_compressed_image(
+                    draw_emotions(image_bgr, faces), header, quality=parameters.jpeg_quality
+                )
         except ImageError as err:
             return refuse(str(err))
-        header = self._make_header()
-        model = self._recognizer.classifier.bundle.name
         height, width = image_bgr.shape[:2]
-        response = ClassifyImage.Response(
+        return ClassifyImage.Response(
             success=True,
             message=f"{_count_faces(len(faces))} in an image of {width}x{height} pixels.",
-            result=to_emotion_array(faces, header, model),
+            result=to_emotion_array(faces, header, self._recognizer.classifier.bundle.name),
+            annotated=annotated,
         )
-        if request.annotate:
-            response.annotated = to_compressed_image(
-                draw_emotions(image_bgr, faces), header, quality=parameters.jpeg_quality
-            )
-        return response
 
 
 def refuse(reason: str) -> ClassifyImage.Response:

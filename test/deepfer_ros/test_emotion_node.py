@@ -274,6 +274,13 @@ def test_image_without_stamp(node: EmotionNode, peer: RosPeer) -> None:
     assert camera.results[-1].header.stamp == Time()
 
 
+def test_stamp_before_1970(node: EmotionNode, peer: RosPeer) -> None:
+    camera = Camera(peer)
+    camera.send_until_received()
+    frame_id = camera.send(stamp=Time(sec=-5))
+    peer.wait_until(lambda: camera.results[-1].header.frame_id == frame_id, "the result")
+
+
 def test_time_that_goes_back(node: EmotionNode, peer: RosPeer) -> None:
     camera = Camera(peer)
     camera.send_until_received()
@@ -319,6 +326,18 @@ def test_bad_image_is_dropped_counted_and_told(
     log = capfd.readouterr().err
     assert "Image on /image_raw dropped: " in log
     assert fault in log
+
+
+def test_annotated_image_too_wide_for_jpeg_is_refused(node: EmotionNode, peer: RosPeer) -> None:
+    camera = Camera(peer)
+    peer.listen(CompressedImage, "emotions/image/compressed")
+    camera.send_until_received()
+    wide = to_image(np.zeros((1, 70_000, 3), np.uint8), Header())
+    peer.wait_until(
+        lambda: camera.send(wide) and peer.spin_for(0.05) is None and report(node).bad,
+        "the refusal",
+    )
+    camera.send_until_received()
 
 
 def test_log_of_bad_images_is_throttled(
@@ -759,6 +778,17 @@ def test_classify_image_annotated(node: EmotionNode, peer: RosPeer, astronaut_pa
     assert answer.annotated.header == answer.result.header
     image = cv2.imdecode(np.frombuffer(answer.annotated.data, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (512, 512, 3)
+
+
+def test_classify_image_too_wide_to_be_annotated(
+    node: EmotionNode, peer: RosPeer, tmp_path: Path
+) -> None:
+    path = tmp_path / "wide.png"
+    cv2.imwrite(str(path), np.zeros((1, 70_000, 3), np.uint8))
+    assert classify(peer, path=str(path)).success
+    answer = classify(peer, path=str(path), annotate=True)
+    assert not answer.success
+    assert ".jpg" in answer.message
 
 
 @pytest.fixture

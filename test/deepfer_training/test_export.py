@@ -127,15 +127,16 @@ def test_a_bundle_is_replaced_only_when_asked_to(
     with pytest.raises(ExportError, match=r"mine exists already\. Give --replace"):
         export_bundle(tiny_run, output, tiny_dataset)
     # From the Keras file of a bundle: what is known of its training is kept.
-    export_bundle(tiny_bundle / "model.keras", output, tiny_dataset, replace=True)
+    keras_file = tiny_bundle / "model.keras"
+    export_bundle(keras_file, output, tiny_dataset, replace=True, calibrate="none")
 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert not (output / "old.txt").exists()
     old, new = read_bundle(tiny_bundle), read_bundle(output)
     assert new["name"] == "mine"
     assert new["provenance"]["recipe"] == old["provenance"]["recipe"]
-    # It was calibrated before.
-    assert new["provenance"]["calibration"]["temperature"] == pytest.approx(1, abs=0.05)
+    assert new["provenance"]["calibration"]["labels"] == "none"
+    assert new["provenance"]["calibration"]["temperature"] == 1.0
     assert find_model(output).labels == LABELS
 
 
@@ -161,6 +162,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(
 )
 def test_a_file_that_loses_too_much_is_refused(
     tiny_run: Path,
+    tiny_bundle: Path,
     tiny_dataset: FaceDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -169,7 +171,10 @@ def test_a_file_that_loses_too_much_is_refused(
 ) -> None:
     from deepfer_training import export
 
-    strict = dataclasses.replace(export.FORMATS[0], **limit)
+    converted = (tiny_bundle / "model.tflite").read_bytes()
+    strict = dataclasses.replace(
+        export.FORMATS[0], convert=lambda model, examples: converted, **limit
+    )
     monkeypatch.setattr(export, "FORMATS", (strict,))
 
     with pytest.raises(ExportError, match=message):
@@ -213,17 +218,6 @@ def test_without_votes_there_is_nothing_but_labels(tiny_dataset: FaceDataset) ->
     plain = dataclasses.replace(tiny_dataset, votes=None)
 
     assert choose_calibration_labels("auto", {"votes_weight": 0.8}, plain) == "fer2013"
-
-
-def test_calibration_can_be_left_out(
-    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
-) -> None:
-    from deepfer_training.export import export_bundle
-
-    export_bundle(tiny_run, tmp_path / "tiny", tiny_dataset, calibrate="none")
-
-    calibration = read_bundle(tmp_path / "tiny")["provenance"]["calibration"]
-    assert (calibration["labels"], calibration["temperature"]) == ("none", 1.0)
 
 
 def test_what_is_no_trained_model_is_refused(

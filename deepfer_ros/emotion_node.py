@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -154,8 +155,8 @@ class EmotionNode(LifecycleNode):
             self._recognizers = self._load(parameters)
             check_labels(self._recognizers.stream.classifier.bundle.labels)
             self._outputs = EmotionOutputs(self)
-        # rclpy raises RuntimeError for a QoS override that it does not know.
-        except (RecognitionError, RuntimeError) as err:
+        # rclpy's errors: a QoS override that it does not know, or one of a wrong type.
+        except (RecognitionError, RuntimeError, ParameterException) as err:
             self._unload()
             return self._fail("Cannot be configured", err)
         self._stills = StillImageClassifier(self._recognizers.still, self._header_of_now)
@@ -174,7 +175,7 @@ class EmotionNode(LifecycleNode):
         self._statistics = StreamStatistics()
         try:
             self._start_stream()
-        except RuntimeError as err:
+        except (RuntimeError, ParameterException) as err:
             super().on_deactivate(state)
             return self._fail("Cannot be activated", err)
         self._is_active = True
@@ -218,6 +219,7 @@ class EmotionNode(LifecycleNode):
 
         Raises:
             RuntimeError: The QoS overrides of the subscription are wrong.
+            ParameterException: They are of a wrong type.
         """
         compressed = self._read_parameters().image_transport == "compressed"
         self._last_image_s = time.monotonic()

@@ -9,7 +9,11 @@ from typing import Protocol
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions, install_signal_handlers
+from rclpy.signals import (
+    SignalHandlerOptions,
+    install_signal_handlers,
+    uninstall_signal_handlers,
+)
 
 from deepfer_ros.transport import prepare_transport
 
@@ -82,6 +86,7 @@ def _run(
         while rclpy.ok():
             executor.spin_once(timeout_sec=_LONGEST_WAIT_S)
     finally:
+        _end_signals()
         executor.shutdown()
         node.destroy_node()
     return 0
@@ -95,6 +100,20 @@ def _signals_as_exceptions() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _end_signals() -> None:
+    """Let no signal disturb the end, which has begun.
+
+    rclpy answers signals in a thread that wakes the executors; one that is being freed meanwhile
+    would crash the process. Uninstalling ends that thread and brings Python's handlers back, under
+    which a second Ctrl-C would break off the end.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    uninstall_signal_handlers()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _refuse(name: str, err: Exception) -> int:

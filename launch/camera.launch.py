@@ -10,8 +10,17 @@ the node's own parameter holds.
 
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
+from launch.actions import (
+    DeclareLaunchArgument,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -27,9 +36,9 @@ YES_OR_NO = ["true", "false"]
 ARGUMENTS = [
     DeclareLaunchArgument(
         "source",
-        default_value="auto",
+        default_value="",
         description=f"Where images come from: {SOURCE_HELP}; or '{NO_CAMERA}' to start no camera "
-        "because one publishes image_topic already.",
+        "because one publishes image_topic already. Empty is 'auto', or what params_file says.",
     ),
     DeclareLaunchArgument(
         "rate_hz", default_value="", description="Images a second of the camera; see its rate_hz."
@@ -68,8 +77,8 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "autostart",
-        default_value="true",
-        choices=YES_OR_NO,
+        default_value="",
+        choices=["", *YES_OR_NO],
         description="Configure and activate emotion_node at once; false leaves that to "
         "'ros2 lifecycle set' or a lifecycle manager.",
     ),
@@ -81,8 +90,8 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "use_sim_time",
-        default_value="false",
-        choices=YES_OR_NO,
+        default_value="",
+        choices=["", *YES_OR_NO],
         description="Take the time from /clock, for simulations and recorded data.",
     ),
     DeclareLaunchArgument(
@@ -107,6 +116,7 @@ def create_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         argument.name: LaunchConfiguration(argument.name).perform(context)
         for argument in ARGUMENTS
     }
+    check(values)
     nodes = [create_emotion_node(values)]
     if values["source"] != NO_CAMERA:
         nodes.append(create_camera_node(values))
@@ -115,24 +125,54 @@ def create_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return nodes
 
 
+def check(values: dict[str, str]) -> None:
+    """Refuse what would otherwise fail after some of the nodes have been started.
+
+    Raises:
+        RuntimeError: An argument is wrong; the text names it.
+    """
+    if values["params_file"] and not Path(values["params_file"]).is_file():
+        raise RuntimeError(f"params_file:={values['params_file']} does not exist.")
+    if values["rate_hz"]:
+        try:
+            float(values["rate_hz"])
+        except ValueError as err:
+            raise RuntimeError(f"rate_hz:={values['rate_hz']} is not a number.") from err
+    if values["rviz"] == "true":
+        try:
+            get_package_prefix("rviz2")
+        except PackageNotFoundError as err:
+            raise RuntimeError(
+                "rviz:=true needs RViz, which is not installed "
+                "(Debian and Ubuntu: apt install ros-$ROS_DISTRO-rviz2)."
+            ) from err
+
+
 def create_emotion_node(values: dict[str, str]) -> Node:
     given = ("model", "detector", "image_transport")
     return create_node(
         values,
         "emotion_node",
-        {name: values[name] for name in given if values[name]}
-        | {"autostart": values["autostart"] == "true"},
+        {name: values[name] for name in given if values[name]} | given_flags(values, "autostart"),
     )
 
 
 def create_camera_node(values: dict[str, str]) -> Node:
-    parameters: dict[str, str | float] = {"source": values["source"]}
+    parameters: dict[str, str | float] = {}
+    if values["source"]:
+        parameters["source"] = values["source"]
     if values["rate_hz"]:
         parameters["rate_hz"] = float(values["rate_hz"])
     return create_node(values, "camera_node", parameters)
 
 
+def given_flags(values: dict[str, str], *names: str) -> dict[str, bool]:
+    """Return the arguments that are true or false, without those that were left empty."""
+    return {name: values[name] == "true" for name in names if values[name]}
+
+
 def create_node(values: dict[str, str], name: str, parameters: dict[str, object]) -> Node:
+    own = parameters | given_flags(values, "use_sim_time")
     return Node(
         package="deepfer",
         executable=name,
@@ -141,12 +181,14 @@ def create_node(values: dict[str, str], name: str, parameters: dict[str, object]
         # Later entries win.
         parameters=[
             *([values["params_file"]] if values["params_file"] else []),
-            parameters | {"use_sim_time": values["use_sim_time"] == "true"},
+            *([own] if own else []),
         ],
         remappings=[("image_raw", values["image_topic"])],
         ros_arguments=["--log-level", values["log_level"]],
         output="screen",
         emulate_tty=True,
+        # Half of it would look as if it worked.
+        on_exit=Shutdown(reason=f"{name} has ended"),
     )
 
 
@@ -158,7 +200,7 @@ def create_rviz(values: dict[str, str]) -> Node:
         name="rviz",
         namespace=values["namespace"],
         arguments=["-d", str(config)],
-        parameters=[{"use_sim_time": values["use_sim_time"] == "true"}],
+        parameters=[given_flags(values, "use_sim_time")],
         # The file names the topic from the root; here it is the one of the namespace.
         remappings=[("/emotions/image", "emotions/image")],
         output="screen",

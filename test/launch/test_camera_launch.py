@@ -108,8 +108,8 @@ def test_every_argument_is_described(launch_file: ModuleType) -> None:
 def test_defaults_leave_every_parameter_to_the_nodes(launch_file: ModuleType) -> None:
     nodes = start(launch_file)
     assert set(nodes) == {"emotion_node", "camera_node"}
-    assert parameters(nodes["emotion_node"]) == {"autostart": True, "use_sim_time": False}
-    assert parameters(nodes["camera_node"]) == {"source": "auto", "use_sim_time": False}
+    assert parameters(nodes["emotion_node"]) == {}
+    assert parameters(nodes["camera_node"]) == {}
 
 
 def test_arguments_become_parameters(launch_file: ModuleType) -> None:
@@ -142,13 +142,39 @@ def test_arguments_become_parameters(launch_file: ModuleType) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("params_file", "/nonexistent.yaml", "params_file:=/nonexistent.yaml does not exist"),
+        ("rate_hz", "abc", "rate_hz:=abc is not a number"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_a_node_starts(
+    launch_file: ModuleType, name: str, value: str, message: str
+) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        start(launch_file, **{name: value})
+
+
+def test_rviz_is_looked_for_before_a_node_starts(
+    launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_found(name: str) -> str:
+        raise launch_file.PackageNotFoundError(name)
+
+    monkeypatch.setattr(launch_file, "get_package_prefix", not_found)
+    with pytest.raises(RuntimeError, match="needs RViz, which is not installed"):
+        start(launch_file, rviz="true")
+
+
 def test_no_camera(launch_file: ModuleType) -> None:
     assert set(start(launch_file, source="none", image_topic="/camera/image_raw")) == {
         "emotion_node"
     }
 
 
-def test_rviz(launch_file: ModuleType) -> None:
+def test_rviz(launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch_file, "get_package_prefix", lambda name: "/opt/ros")
     assert set(start(launch_file, rviz="true")) == {"emotion_node", "camera_node", "rviz"}
 
 

@@ -9,15 +9,13 @@ from typing import Protocol
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import (
-    SignalHandlerOptions,
-    install_signal_handlers,
-    uninstall_signal_handlers,
-)
+from rclpy.signals import SignalHandlerOptions
 
+from deepfer_ros.stop_signals import StopSignals
 from deepfer_ros.transport import prepare_transport
 
-_LONGEST_WAIT_S = 0.5
+# A signal is noticed after this time at the latest.
+_LONGEST_WAIT_S = 0.2
 
 
 class StartableNode(Protocol):
@@ -66,54 +64,42 @@ def _run(
     args: list[str] | None,
     errors: tuple[type[Exception], ...],
 ) -> int:
-    # ROS's own answer to a signal would shut ROS down below a node that is half made.
-    with _signals_as_exceptions():
+    # rclpy's own answer to a signal shuts ROS down below a node that is half made or about to
+    # publish, and wakes executors that are being freed: tracebacks and, now and then, a crash.
+    with StopSignals() as stop:
+        with _signals_as_exceptions():
+            try:
+                rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+            # rclpy's own errors are RuntimeErrors; this one is a wrong argument or parameter file.
+            except RuntimeError as err:
+                return _refuse(name, err)
+            try:
+                node = make_node()
+            except ParameterException as err:
+                return _refuse(name, err)
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
         try:
-            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        # rclpy's own errors are RuntimeErrors; this one is a wrong argument or parameter file.
-        except RuntimeError as err:
-            return _refuse(name, err)
-        try:
-            node = make_node()
-        except ParameterException as err:
-            return _refuse(name, err)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-    install_signal_handlers(SignalHandlerOptions.ALL)
-    try:
-        node.start()
-        # With executor.spin() a signal just before its first wait is lost, and it waits for ever.
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=_LONGEST_WAIT_S)
-    finally:
-        _end_signals()
-        executor.shutdown()
-        node.destroy_node()
+            node.start()
+            while not stop:
+                executor.spin_once(timeout_sec=_LONGEST_WAIT_S)
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+            rclpy.try_shutdown()
     return 0
 
 
 @contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM too, inside the block."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Raise KeyboardInterrupt inside the block: what waits for a device there must not go on."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _end_signals() -> None:
-    """Let no signal disturb the end, which has begun.
-
-    rclpy answers signals in a thread that wakes the executors; one that is being freed meanwhile
-    would crash the process. Uninstalling ends that thread and brings Python's handlers back, under
-    which a second Ctrl-C would break off the end.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    uninstall_signal_handlers()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refuse(name: str, err: Exception) -> int:

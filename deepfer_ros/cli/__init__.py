@@ -33,7 +33,6 @@ _ADVICE = {
     "keras": _TRAINING_ADVICE,
     "tensorflow": _TRAINING_ADVICE,
     "sklearn": _TRAINING_ADVICE,
-    "matplotlib": _TRAINING_ADVICE,
     "rclpy": _ROS_ADVICE,
     "deepfer": _ROS_ADVICE,
     "cv_bridge": _ROS_ADVICE,

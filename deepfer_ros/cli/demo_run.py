@@ -18,11 +18,11 @@ from deepfer_ros.cli.node_processes import (
     EMOTION_MODULE,
     LogLine,
     NodeGroup,
-    StopSignals,
     parameter_arguments,
 )
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.images import encode_image
+from deepfer_ros.stop_signals import StopSignals
 from deepfer_ros.transport import prepare_transport
 
 # Loading a Keras model can take this long on a small machine; other failures show at once.

@@ -32,7 +32,7 @@ _MESSAGE_PACKAGES = (
     "vision_msgs.msg",
     "cv_bridge",
 )
-_TRAINING_PACKAGES = ("tensorflow", "keras", "scikit-learn", "matplotlib")
+_TRAINING_PACKAGES = ("tensorflow", "keras", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)

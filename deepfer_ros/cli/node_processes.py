@@ -17,6 +17,8 @@ from types import TracebackType
 
 import click
 
+from deepfer_ros.stop_signals import StopSignals
+
 CAMERA_MODULE = "deepfer_ros.camera_node"
 EMOTION_MODULE = "deepfer_ros.emotion_node"
 
@@ -203,39 +205,6 @@ class NodeGroup:
                 break
         for node in self.nodes:
             node.close()
-
-
-class StopSignals:
-    """Notes SIGINT, SIGTERM and SIGHUP instead of ending the program, inside a `with` block.
-
-    True once one of them has come.
-    """
-
-    _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def __init__(self) -> None:
-        self._received = False
-        self._previous: dict[signal.Signals, object] = {}
-
-    def __bool__(self) -> bool:
-        return self._received
-
-    def __enter__(self) -> "StopSignals":
-        for number in self._NUMBERS:
-            self._previous[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _on_signal(self, number: int, frame: object) -> None:
-        self._received = True
 
 
 def run_nodes(ros_arguments: Mapping[str, Sequence[str]]) -> None:

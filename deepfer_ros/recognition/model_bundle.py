@@ -4,7 +4,7 @@
 
     {"format": 1, "name": "deepfer48",
      "labels": ["angry", …],
-     "input": {"size_px": 48, "channels": 1, "crop_margin": 0.1},
+     "input": {"size_px": 48, "channels": 1, "crop_margin": 0.02},
      "files": {"model.tflite": {"sha256": "…"}, "model.keras": {"sha256": "…"}}}
 """
 

@@ -282,4 +282,5 @@ def get_state(peer: RosPeer) -> int:
 
 def change_state(peer: RosPeer, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
-    return bool(peer.call(ChangeState, "/third/emotion_node/change_state", request).success)
+    service = "/third/emotion_node/change_state"
+    return bool(peer.call(ChangeState, service, request, again=False).success)

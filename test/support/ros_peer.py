@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -14,6 +15,9 @@ from rclpy.qos import QoSProfile
 
 TIMEOUT_S = 20.0
 """Longest wait for anything: the machine may be busy, and discovery takes seconds at times."""
+
+REPEAT_S = 6.0
+"""Time after which an answer is taken for lost."""
 
 _T = TypeVar("_T")
 
@@ -27,6 +31,7 @@ class RosPeer:
         self.node = Node("peer", context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._clients: dict[str, Client] = {}
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -63,17 +68,35 @@ class RosPeer:
         self.wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
         return publisher
 
-    def call(self, service_type: type, service: str, request: object) -> object:
-        """Call a service and return its answer."""
-        pending = self.start_call(service_type, service, request)
-        self.wait_until(pending.done, f"an answer of {service}")
-        return pending.result()
+    def call(
+        self, service_type: type, service: str, request: object, *, again: bool = True
+    ) -> object:
+        """Call a service and return its answer.
+
+        An answer gets lost if the service finds its client later than the client the service, as
+        may happen on a busy machine. So the call is repeated, unless `again` forbids that because
+        the second call would do something else than the first.
+        """
+        end_s = time.monotonic() + TIMEOUT_S
+        while True:
+            pending = self.start_call(service_type, service, request)
+            tries_on = again and time.monotonic() + REPEAT_S < end_s
+            try:
+                self.wait_until(
+                    pending.done, f"an answer of {service}", REPEAT_S if tries_on else TIMEOUT_S
+                )
+            except AssertionError:
+                if not tries_on:
+                    raise
+            else:
+                return pending.result()
 
     def start_call(self, service_type: type, service: str, request: object) -> "object":
         """Call a service and return the future of its answer."""
-        client = self.node.create_client(service_type, service)
-        self.wait_until(client.service_is_ready, f"the service {service}")
-        return client.call_async(request)
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(service_type, service)
+        self.wait_until(self._clients[service].service_is_ready, f"the service {service}")
+        return self._clients[service].call_async(request)
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from deepfer_ros.cli import node_processes
 from deepfer_ros.cli.node_processes import (
     LogLine,
     NodeGroup,
-    StopSignals,
     parameter_arguments,
     run_nodes,
 )
+from deepfer_ros.stop_signals import StopSignals
 
 TIMEOUT_S = 20.0
 

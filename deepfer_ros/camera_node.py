@@ -236,13 +236,7 @@ class CameraNode(Node):
             image_bgr = np.asarray(cv2.flip(image_bgr, flip_code), dtype=np.uint8)
         self._fill_message(image_bgr)
         self._message.header.stamp = self._stamp_of(frame).to_msg()
-        try:
-            self._publisher.publish(self._message)
-        # rclpy's own errors are RuntimeErrors; a signal may end ROS before it ends this thread.
-        except RuntimeError:
-            if self.context.ok():
-                raise
-            self._stopping.set()
+        self._publisher.publish(self._message)
 
     def _fill_message(self, image_bgr: NDArray[np.uint8]) -> None:
         """Write a picture into the one message that is used again and again.

@@ -1,6 +1,5 @@
 import importlib.util
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +8,6 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-# pytest finds test modules by their path; what they share must be found by its name.
-sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 if TYPE_CHECKING:
     from ros_peer import RosPeer

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.node_options import detector_option, model_option, rate_option
+
 _ROS_ARGS = "--ros-args"
 _NO_CAMERA = "none"
 _NAME = re.compile(r"[~/]?/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?")
@@ -42,13 +44,7 @@ def _check_name(ctx: click.Context, parameter: click.Parameter, value: str | Non
     "or auto: the first webcam that works, else the sample. none starts no camera, because "
     "another node publishes the images.  [default: auto]",
 )
-@click.option(
-    "--rate",
-    "rate_hz",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    metavar="HZ",
-    help="Images a second.  [default: the source's own]",
-)
+@rate_option
 @click.option(
     "--image-topic",
     callback=_check_name,
@@ -67,8 +63,8 @@ def _check_name(ctx: click.Context, parameter: click.Parameter, value: str | Non
     metavar="NAME",
     help="Put both nodes and their topics into a namespace.",
 )
-@click.option("--model", help="Name or path of a model.  [default: the one that deepfer ships]")
-@click.option("--detector", help="yunet, libfacedetection, haar or auto.  [default: auto]")
+@model_option
+@detector_option
 @click.option("--use-sim-time", is_flag=True, help="Take the time from the topic /clock.")
 @click.option(
     "--log-level",

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.node_options import detector_option, model_option, rate_option
+
 _SNAPSHOT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -51,15 +53,9 @@ def _check_snapshot(
     metavar="FILE",
     help="Save an annotated picture at the end: .png, .jpg, .webp or .bmp.",
 )
-@click.option("--model", help="Name or path of a model.  [default: the one that deepfer ships]")
-@click.option("--detector", help="yunet, libfacedetection, haar or auto.  [default: auto]")
-@click.option(
-    "--rate",
-    "rate_hz",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    metavar="HZ",
-    help="Pictures a second.  [default: the source's own]",
-)
+@model_option
+@detector_option
+@rate_option
 def demo(
     source: str,
     duration: float | None,

@@ -1,10 +1,8 @@
-"""Convert between the types of the core and ROS messages."""
+"""Convert the results of the core to ROS messages; `image_conversion` has the other direction."""
 
 import array
-import math
 
 import numpy as np
-from cv_bridge import CvBridge, CvBridgeError
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -16,14 +14,10 @@ from vision_msgs.msg import (
 )
 
 from deepfer.msg import Emotion, EmotionArray
-from deepfer_ros.recognition.errors import ImageError, ModelError
-from deepfer_ros.recognition.images import decode_image, encode_image
+from deepfer_ros.message_fields import emotion_fields, region_fields
+from deepfer_ros.recognition.errors import ModelError
+from deepfer_ros.recognition.images import encode_image
 from deepfer_ros.recognition.types import FaceEmotion
-
-_BRIDGE = CvBridge()
-
-# The sum of a float32 corner and a float32 size can exceed the picture's border by this much.
-_ROUNDING_PX = 1e-3
 
 
 def check_labels(labels: tuple[str, ...]) -> None:
@@ -80,81 +74,9 @@ def to_compressed_image(
     return CompressedImage(header=header, format="jpeg", data=_to_byte_array(memoryview(data)))
 
 
-def from_image_message(message: Image | CompressedImage, *, max_pixels: int) -> NDArray[np.uint8]:
-    """Return the pixels of an image message, without a copy where its encoding allows that.
-
-    Args:
-        message: The image.
-        max_pixels: Largest width times height that is accepted.
-
-    Returns:
-        uint8 (H, W, 3), BGR.
-
-    Raises:
-        ImageError: The message does not hold an image, or one that is too large.
-    """
-    if isinstance(message, CompressedImage):
-        return decode_image(memoryview(message.data), max_pixels=max_pixels)
-    _check_size(message, max_pixels)
-    try:
-        image_bgr: NDArray[np.uint8] = _BRIDGE.imgmsg_to_cv2(message, "bgr8")
-    except CvBridgeError as err:
-        raise ImageError(f"The image cannot be converted to bgr8: {err}.") from err
-    return image_bgr
-
-
-def _check_size(message: Image, max_pixels: int) -> None:
-    """Check what cv_bridge of ROS takes on trust.
-
-    Raises:
-        ImageError: Width, height, step, encoding or data do not fit each other.
-    """
-    width, height, step = message.width, message.height, message.step
-    if width == 0 or height == 0:
-        raise ImageError(f"The image has no pixels: its size is {width}x{height}.")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"The image has {width}x{height} pixels; at most {max_pixels} are allowed."
-        )
-    try:
-        dtype, channels = _BRIDGE.encoding_to_dtype_with_channels(message.encoding)
-    except CvBridgeError as err:
-        raise ImageError(f"The encoding '{message.encoding}' is unknown: {err}.") from err
-    row_bytes = width * channels * np.dtype(dtype).itemsize
-    if step < row_bytes:
-        raise ImageError(
-            f"step is {step}, but {width} pixels of {message.encoding} take {row_bytes} bytes."
-        )
-    if len(message.data) < step * height:
-        raise ImageError(
-            f"data has {len(message.data)} bytes, but {height} rows of {step} bytes take "
-            f"{step * height}."
-        )
-
-
 def _to_emotion(face: FaceEmotion) -> Emotion:
-    return Emotion(
-        face_id=face.face_id,
-        roi=_to_region(face.box_xywh),
-        landmarks=face.landmarks.reshape(-1),
-        detection_confidence=face.detection_confidence,
-        emotion=face.emotion,
-        confidence=face.confidence,
-        probabilities=face.probabilities,
-        frame_probabilities=face.frame_probabilities,
-    )
-
-
-def _to_region(box_xywh: NDArray[np.float32]) -> RegionOfInterest:
-    """Return the pixels that a box touches."""
-    left, top, width, height = (float(value) for value in box_xywh)
-    x_offset, y_offset = math.floor(left), math.floor(top)
-    return RegionOfInterest(
-        x_offset=x_offset,
-        y_offset=y_offset,
-        width=math.ceil(left + width - _ROUNDING_PX) - x_offset,
-        height=math.ceil(top + height - _ROUNDING_PX) - y_offset,
-    )
+    region = RegionOfInterest(**region_fields(face.box_xywh))
+    return Emotion(roi=region, **emotion_fields(face))
 
 
 def _to_detection(face: FaceEmotion, header: Header) -> Detection2D:

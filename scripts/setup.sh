@@ -88,7 +88,7 @@ test_requirement_files() { echo requirements/training.txt requirements/test.txt;
 # not count.
 underlay() {
   local package prefix
-  for package in vision_msgs cv_bridge; do
+  for package in vision_msgs; do
     local found=false
     if [ "$ros" != wheels ]; then
       while IFS= read -r -d : prefix; do

@@ -35,7 +35,6 @@ _ADVICE = {
     "sklearn": _TRAINING_ADVICE,
     "rclpy": _ROS_ADVICE,
     "deepfer": _ROS_ADVICE,
-    "cv_bridge": _ROS_ADVICE,
     "sensor_msgs": _ROS_ADVICE,
     "vision_msgs": _ROS_ADVICE,
     "cv2": "Install it with 'pip install opencv-python-headless'.",

@@ -30,7 +30,6 @@ _MESSAGE_PACKAGES = (
     "diagnostic_msgs.msg",
     "lifecycle_msgs.msg",
     "vision_msgs.msg",
-    "cv_bridge",
 )
 _TRAINING_PACKAGES = ("tensorflow", "keras", "scikit-learn")
 
@@ -138,7 +137,7 @@ def probe_ros() -> Finding:
 
 
 def probe_messages() -> Finding:
-    """Check the message packages and cv_bridge."""
+    """Check the message packages."""
     advice = (
         "Build the workspace (colcon build, or 'make setup' in the repository) and source it "
         "(. install/setup.bash, or . scripts/env.sh)."
@@ -151,7 +150,7 @@ def probe_messages() -> Finding:
             missing.append(f"{name} ({err})")
     if missing:
         return Finding(MISSING, f"not usable: {', '.join(missing)}", advice)
-    return Finding(OK, "deepfer, vision_msgs, cv_bridge and the standard ones")
+    return Finding(OK, "deepfer, vision_msgs and the standard ones")
 
 
 def probe_transport() -> Finding:

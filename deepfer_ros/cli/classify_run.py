@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from deepfer_ros.camera_sources import IMAGE_SUFFIXES, list_images
+from deepfer_ros.face_json import face_to_json
 from deepfer_ros.recognition.classifier import load_classifier
 from deepfer_ros.recognition.detection import load_detector
 from deepfer_ros.recognition.drawing import draw_emotions
@@ -27,8 +28,6 @@ from deepfer_ros.recognition.types import FaceEmotion
 
 # Small faces matter in photographs, and nobody waits for the next frame.
 _DETECTION_MAX_SIDE_PX = 640
-_PIXEL_DECIMALS = 2
-_DECIMALS = 6
 _NEXT_LIKELY = 2
 # Of a table's row, all besides the path.
 _OTHER_COLUMNS_WIDTH = len("  9999  surprise 100 %  surprise 100 %, surprise 100 %")
@@ -113,28 +112,12 @@ def to_json(result: ImageResult) -> str:
     """Return a result as one line of JSON; coordinates in pixels of the picture."""
     if result.error:
         return json.dumps({"path": str(result.path), "error": result.error})
-    faces = [
-        {
-            "box_xywh": _numbers(face.box_xywh, _PIXEL_DECIMALS),
-            # NaN is no JSON: null where the detector gives no landmarks.
-            "landmarks": [_numbers(point, _PIXEL_DECIMALS) for point in face.landmarks]
-            if np.isfinite(face.landmarks).all()
-            else None,
-            "detection_confidence": round(face.detection_confidence, _DECIMALS),
-            "emotion": face.emotion,
-            "confidence": round(face.confidence, _DECIMALS),
-            "probabilities": dict(
-                zip(face.labels, _numbers(face.probabilities, _DECIMALS), strict=True)
-            ),
-        }
-        for face in result.faces
-    ]
     return json.dumps(
         {
             "path": str(result.path),
             "width": result.width,
             "height": result.height,
-            "faces": faces,
+            "faces": [face_to_json(face) for face in result.faces],
         },
         allow_nan=False,
     )
@@ -338,10 +321,6 @@ def _next_likely(face: FaceEmotion) -> str:
     return ", ".join(
         f"{face.labels[index]} {_percent(float(face.probabilities[index]))}" for index in order
     )
-
-
-def _numbers(values: NDArray[np.float32], decimals: int) -> list[float]:
-    return [round(float(value), decimals) for value in values]
 
 
 def _name(path: Path) -> str:

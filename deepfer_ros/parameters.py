@@ -1,11 +1,40 @@
 """The parameters of the emotion node."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from deepfer_ros.parameter_table import parameter
 from deepfer_ros.recognition.detection import DETECTOR_NAMES
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
+
+_CAMERA_NAME = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+
+
+def _find_name_fault(names: tuple[str, ...]) -> str | None:
+    """Say what camera names must be and are not."""
+    wrong = [name for name in names if name and not _CAMERA_NAME.fullmatch(name)]
+    if wrong:
+        return (
+            "hold names of letters, digits, '_' and '/' of which no part begins with a digit, "
+            f"got '{wrong[0]}'"
+        )
+    if len(set(names)) < len(names):
+        return f"hold every name once, got [{', '.join(names)}]"
+    return None
+
+
+def _find_cameras_fault(names: tuple[str, ...]) -> str | None:
+    if not names:
+        return "name at least one camera; an empty name is the node's own namespace"
+    return _find_name_fault(names)
+
+
+def _find_folder_fault(path: str) -> str | None:
+    if not path or (Path(path).is_absolute() and Path(path).is_dir()):
+        return None
+    return f"be empty or the absolute path of a folder that exists, got '{path}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +83,20 @@ class EmotionParameters:
     deterministic_ids: bool = parameter(
         False, "Number the faces in order instead of giving them random ids.", locked=True
     )
+    cameras: tuple[str, ...] = parameter(
+        ("",),
+        "Names of the cameras. A name begins the topics of its camera: front reads "
+        "front/image_raw and publishes front/emotions. An empty one is the node's own namespace.",
+        locked=True,
+        check=_find_cameras_fault,
+    )
+    on_demand_cameras: tuple[str, ...] = parameter(
+        ("",),
+        "Those of the cameras that come and go, such as the webcam of a browser: their silence "
+        "is no fault. Empty names do not count.",
+        locked=True,
+        check=_find_name_fault,
+    )
     image_transport: str = parameter(
         "raw",
         "raw subscribes to image_raw, compressed to image_raw/compressed.",
@@ -77,10 +120,22 @@ class EmotionParameters:
         50_000_000, "Images with more pixels are refused.", limits=(1, 1_000_000_000)
     )
     image_root: str = parameter(
-        "", "If set, classify_image reads files inside this folder only. Empty: any file."
+        "",
+        "If set, classify_image reads files inside this folder only. Empty: any file.",
+        check=_find_folder_fault,
     )
     image_timeout_s: float = parameter(
         5.0,
         "Warn when no image has arrived for this long. 0 switches the warning off.",
         limits=(0.0, 3600.0),
     )
+
+    def find_conflict(self) -> str | None:
+        """Say why these values, each of them all right, do not go together."""
+        strangers = set(self.on_demand_cameras) - {"", *self.cameras}
+        if not strangers:
+            return None
+        return (
+            f"on_demand_cameras names '{min(strangers)}', which is none of the cameras "
+            f"({', '.join(self.cameras)})."
+        )

@@ -1,13 +1,14 @@
 """Load the recognizers that the parameters of the emotion node ask for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from deepfer_ros.parameters import EmotionParameters
-from deepfer_ros.recognition.classifier import load_classifier
-from deepfer_ros.recognition.detection import detector_statuses, load_detector
+from deepfer_ros.recognition.classifier import EmotionClassifier, load_classifier
+from deepfer_ros.recognition.detection import FaceDetector, detector_statuses, load_detector
 from deepfer_ros.recognition.model_bundle import ModelBundle, load_bundle
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
@@ -19,17 +20,28 @@ _WARM_UP_SHAPE = (480, 640, 3)
 
 @dataclass(frozen=True, slots=True)
 class Recognizers:
-    """One recognizer for each thread that recognizes.
+    """What recognizes, for each of the two threads that do so.
 
     Attributes:
-        stream: For the frames of the camera: tracks faces and smooths.
-        still: For single images.
+        cameras: For the stream, one for each camera by its name: they share detector and
+            classifier; each tracks and smooths the faces of its own camera.
+        still: For single images, with a detector and a classifier of its own.
         reason: Why this detector was taken.
     """
 
-    stream: EmotionRecognizer
+    cameras: Mapping[str, EmotionRecognizer]
     still: EmotionRecognizer
     reason: str
+
+    @property
+    def detector(self) -> FaceDetector:
+        """The detector of the stream."""
+        return next(iter(self.cameras.values())).detector
+
+    @property
+    def classifier(self) -> EmotionClassifier:
+        """The classifier of the stream."""
+        return next(iter(self.cameras.values())).classifier
 
 
 def load_recognizers(parameters: EmotionParameters) -> Recognizers:
@@ -40,20 +52,20 @@ def load_recognizers(parameters: EmotionParameters) -> Recognizers:
         ModelError: The model is missing, damaged or not a model for these messages.
     """
     bundle = load_bundle(parameters.model)
-    tracker = FaceTracker(
-        smoothing_s=parameters.smoothing_s, deterministic_ids=parameters.deterministic_ids
-    )
-    stream = _load_recognizer(bundle, parameters, parameters.detection_max_side_px, tracker)
+    stream = _load_recognizer(bundle, parameters, parameters.detection_max_side_px)
+    cameras = {
+        name: EmotionRecognizer(
+            stream.detector, stream.classifier, tracker=_make_tracker(parameters)
+        )
+        for name in parameters.cameras
+    }
     still_side_px = max(_STILL_MAX_SIDE_PX, parameters.detection_max_side_px)
-    still = _load_recognizer(bundle, parameters, still_side_px, None)
-    return Recognizers(stream, still, _explain_detector(parameters, stream.detector.name))
+    still = _load_recognizer(bundle, parameters, still_side_px)
+    return Recognizers(cameras, still, _explain_detector(parameters, stream.detector.name))
 
 
 def _load_recognizer(
-    bundle: ModelBundle,
-    parameters: EmotionParameters,
-    max_side_px: int,
-    tracker: FaceTracker | None,
+    bundle: ModelBundle, parameters: EmotionParameters, max_side_px: int
 ) -> EmotionRecognizer:
     detector = load_detector(
         parameters.detector,
@@ -62,11 +74,15 @@ def _load_recognizer(
         max_side_px=max_side_px,
     )
     classifier = load_classifier(bundle, threads=parameters.inference_threads)
-    recognizer = EmotionRecognizer(
-        detector, classifier, tracker=tracker, min_confidence=parameters.min_confidence
-    )
+    recognizer = EmotionRecognizer(detector, classifier)
     recognizer.recognize(np.zeros(_WARM_UP_SHAPE, np.uint8), time_s=0.0)
     return recognizer
+
+
+def _make_tracker(parameters: EmotionParameters) -> FaceTracker:
+    return FaceTracker(
+        smoothing_s=parameters.smoothing_s, deterministic_ids=parameters.deterministic_ids
+    )
 
 
 def _explain_detector(parameters: EmotionParameters, name: str) -> str:

@@ -1,6 +1,8 @@
 """The one class that turns a picture into faces with emotions."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,26 @@ from deepfer_ros.recognition.tracking import FaceTracker, TrackedFace
 from deepfer_ros.recognition.types import UNKNOWN_EMOTION, FaceDetections, FaceEmotion
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundFaces:
+    """The faces that were found in a picture, ready to be classified.
+
+    Attributes:
+        image_bgr: uint8 (H, W, 3), BGR, the picture.
+        detections: N faces.
+        crops: uint8 (N, S, S), grey, what the classifier takes.
+    """
+
+    image_bgr: NDArray[np.uint8]
+    detections: FaceDetections
+    crops: NDArray[np.uint8]
+
+
 class EmotionRecognizer:
     """Finds the faces of a picture and reads their expressions.
 
-    Not thread-safe: use one recognizer, with a detector and a classifier of its own, a thread.
+    Not thread-safe. Recognizers of one thread, such as those of several cameras, may share
+    detector and classifier; each thread needs its own.
 
     Args:
         detector: Finds the faces.
@@ -51,17 +69,40 @@ class EmotionRecognizer:
         Raises:
             ImageError: It is not such a picture.
         """
+        found = self.find_faces(image_bgr)
+        return self.describe(found, self.classifier.classify(found.crops), time_s)
+
+    def find_faces(self, image_bgr: NDArray[np.uint8]) -> FoundFaces:
+        """Do the first part of `recognize`: all that comes before the classifier.
+
+        Raises:
+            ImageError: It is not a picture of uint8 (H, W, 3).
+        """
         detections = self.detector.detect(image_bgr)
         bundle = self.classifier.bundle
         crops = crop_faces(
             image_bgr, detections, size_px=bundle.input_size_px, margin=bundle.crop_margin
         )
-        frame_probabilities = self.classifier.classify(crops)
+        return FoundFaces(image_bgr, detections, crops)
+
+    def describe(
+        self,
+        found: FoundFaces,
+        frame_probabilities: NDArray[np.float32],
+        time_s: float | None = None,
+    ) -> tuple[FaceEmotion, ...]:
+        """Do the last part of `recognize`: all that comes after the classifier.
+
+        Args:
+            found: What `find_faces` has returned.
+            frame_probabilities: float32 (N, C), what the classifier says about its crops.
+            time_s: As for `recognize`.
+        """
         faces = self._track(
-            detections, frame_probabilities, time.monotonic() if time_s is None else time_s
+            found.detections, frame_probabilities, time.monotonic() if time_s is None else time_s
         )
         return tuple(
-            self._describe(detections, index, face, frame_probabilities[index])
+            self._describe(found.detections, index, face, frame_probabilities[index])
             for index, face in enumerate(faces)
         )
 
@@ -69,7 +110,10 @@ class EmotionRecognizer:
         self, detections: FaceDetections, probabilities: NDArray[np.float32], time_s: float
     ) -> tuple[TrackedFace, ...]:
         if self.tracker is None:
-            return tuple(TrackedFace(str(index), row) for index, row in enumerate(probabilities))
+            return tuple(
+                TrackedFace(str(index), row, int(row.argmax()))
+                for index, row in enumerate(probabilities)
+            )
         return self.tracker.update(detections, probabilities, time_s)
 
     def _describe(
@@ -80,16 +124,32 @@ class EmotionRecognizer:
         frame_probabilities: NDArray[np.float32],
     ) -> FaceEmotion:
         labels = self.classifier.bundle.labels
-        best = int(face.probabilities.argmax())
-        confidence = float(face.probabilities[best])
+        confidence = float(face.probabilities[face.label_index])
         return FaceEmotion(
             face_id=face.face_id,
             box_xywh=detections.boxes_xywh[index],
             landmarks=detections.landmarks[index],
             detection_confidence=float(detections.confidences[index]),
-            emotion=labels[best] if confidence >= self.min_confidence else UNKNOWN_EMOTION,
+            emotion=labels[face.label_index]
+            if confidence >= self.min_confidence
+            else UNKNOWN_EMOTION,
             confidence=confidence,
             labels=labels,
             probabilities=face.probabilities,
             frame_probabilities=frame_probabilities,
         )
+
+
+def classify_all(
+    classifier: EmotionClassifier, pictures: Sequence[FoundFaces]
+) -> list[NDArray[np.float32]]:
+    """Classify the faces of several pictures in one call.
+
+    Returns:
+        For each picture float32 (N, C), in the order of its faces.
+    """
+    if not pictures:
+        return []
+    crops = np.concatenate([found.crops for found in pictures])
+    ends = np.cumsum([len(found.crops) for found in pictures])
+    return np.split(classifier.classify(crops), ends[:-1])

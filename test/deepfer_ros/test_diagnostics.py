@@ -7,10 +7,14 @@ from deepfer_ros.diagnostics import (
     PAUSED,
     UNCONFIGURED,
     WINDOW_S,
+    CameraCondition,
     NodeCondition,
     StreamStatistics,
-    to_diagnostic_status,
+    to_camera_status,
+    to_node_status,
 )
+
+TOPIC = "/image_raw"
 
 
 class FakeClock:
@@ -85,16 +89,26 @@ def test_largest_latency_and_frames_without_stamp(clock: FakeClock) -> None:
     ("condition", "bad", "processed", "level", "message"),
     [
         pytest.param(
-            NodeCondition(ACTIVE), 0, 5, DiagnosticStatus.OK, "1 face, 2.0 Hz", id="works"
+            CameraCondition(ACTIVE, TOPIC), 0, 5, DiagnosticStatus.OK, "1 face, 2.0 Hz", id="works"
         ),
         pytest.param(
-            NodeCondition(ACTIVE), 1, 5, DiagnosticStatus.WARN, "Some images are bad: x", id="some"
+            CameraCondition(ACTIVE, TOPIC),
+            1,
+            5,
+            DiagnosticStatus.WARN,
+            "Some images are bad: x",
+            id="some",
         ),
         pytest.param(
-            NodeCondition(ACTIVE), 5, 0, DiagnosticStatus.ERROR, "All images are bad: x", id="all"
+            CameraCondition(ACTIVE, TOPIC),
+            5,
+            0,
+            DiagnosticStatus.ERROR,
+            "All images are bad: x",
+            id="all",
         ),
         pytest.param(
-            NodeCondition(ACTIVE, silence="No image"),
+            CameraCondition(ACTIVE, TOPIC, silence="No image"),
             0,
             0,
             DiagnosticStatus.WARN,
@@ -102,25 +116,24 @@ def test_largest_latency_and_frames_without_stamp(clock: FakeClock) -> None:
             id="silence",
         ),
         pytest.param(
-            NodeCondition(INACTIVE), 0, 0, DiagnosticStatus.OK, "inactive", id="inactive"
-        ),
-        pytest.param(NodeCondition(PAUSED), 0, 0, DiagnosticStatus.OK, "paused", id="paused"),
-        pytest.param(
-            NodeCondition(UNCONFIGURED), 0, 0, DiagnosticStatus.OK, "unconfigured", id="waits"
-        ),
-        pytest.param(
-            NodeCondition(UNCONFIGURED, failure="no model"),
+            CameraCondition(ACTIVE, TOPIC, silence="No image", on_demand=True),
             0,
             0,
-            DiagnosticStatus.ERROR,
-            "no model",
-            id="failed",
+            DiagnosticStatus.OK,
+            "No image at present; this camera comes and goes.",
+            id="on_demand",
+        ),
+        pytest.param(
+            CameraCondition(INACTIVE, TOPIC), 0, 0, DiagnosticStatus.OK, "inactive", id="inactive"
+        ),
+        pytest.param(
+            CameraCondition(PAUSED, TOPIC), 0, 0, DiagnosticStatus.OK, "paused", id="paused"
         ),
     ],
 )
-def test_level_and_message(
+def test_level_and_message_of_a_camera(
     clock: FakeClock,
-    condition: NodeCondition,
+    condition: CameraCondition,
     bad: int,
     processed: int,
     level: bytes,
@@ -132,22 +145,19 @@ def test_level_and_message(
     for _ in range(processed):
         statistics.count_processed(faces=1, inference_s=0.01, latency_s=None)
     clock.now_s += WINDOW_S / 2
-    status = to_diagnostic_status("/emotion_node: emotions", condition, statistics.report())
+    status = to_camera_status("/emotion_node: camera", condition, statistics.report())
     assert (status.level, status.message) == (level, message)
-    assert status.name == "/emotion_node: emotions"
+    assert status.name == "/emotion_node: camera"
 
 
-def test_values(clock: FakeClock) -> None:
+def test_values_of_a_camera(clock: FakeClock) -> None:
     statistics = run_stream(clock, seconds=10, received_hz=32, processed_hz=8)
     statistics.count_bad("it was blue")
-    condition = NodeCondition(ACTIVE, model="m", detector="d", topic="/image_raw")
-    status = to_diagnostic_status("n", condition, statistics.report())
+    status = to_camera_status("n", CameraCondition(ACTIVE, TOPIC), statistics.report())
     values = {entry.key: entry.value for entry in status.values}
     assert values == {
         "state": "active",
         "image topic": "/image_raw",
-        "model": "m",
-        "detector": "d",
         "input rate (Hz)": "32.0",
         "output rate (Hz)": "8.0",
         "latency, median (ms)": "20.0",
@@ -160,3 +170,76 @@ def test_values(clock: FakeClock) -> None:
         "faces": "2",
         "last error": "it was blue",
     }
+
+
+@pytest.mark.parametrize(
+    ("condition", "level", "message"),
+    [
+        pytest.param(
+            NodeCondition(UNCONFIGURED), DiagnosticStatus.OK, "unconfigured", id="unconfigured"
+        ),
+        pytest.param(
+            NodeCondition(UNCONFIGURED, failure="no model"),
+            DiagnosticStatus.ERROR,
+            "no model",
+            id="failed",
+        ),
+        pytest.param(NodeCondition(ACTIVE), DiagnosticStatus.OK, "active", id="active"),
+    ],
+)
+def test_level_and_message_of_the_node(
+    condition: NodeCondition, level: bytes, message: str
+) -> None:
+    status = to_node_status("/emotion_node: emotions", condition)
+    assert (status.level, status.message) == (level, message)
+    assert status.name == "/emotion_node: emotions"
+
+
+def test_values_of_the_node() -> None:
+    condition = NodeCondition(ACTIVE, model="m", detector="d", cameras=("/a", "/b"))
+    values = {entry.key: entry.value for entry in to_node_status("n", condition).values}
+    assert values == {
+        "state": "active",
+        "model": "m",
+        "detector": "d",
+        "image topics": "/a, /b",
+        "last error": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("latencies_s", "median_ms", "largest_ms", "stamp_age_s"),
+    [
+        pytest.param([-0.2, -0.9], 0, 0, None, id="a_little_ahead"),
+        pytest.param([7e6], None, None, 7e6, id="bag_without_simulated_time"),
+        pytest.param([-50.0], None, None, -50.0, id="far_ahead"),
+        pytest.param([0.1, -50.0, 0.3], 200, 300, None, id="a_bag_that_starts_again"),
+        pytest.param([-50.0, 7e6], None, None, 7e6, id="latest"),
+    ],
+)
+def test_latencies_are_never_absurd(
+    clock: FakeClock,
+    latencies_s: list[float],
+    median_ms: float | None,
+    largest_ms: float | None,
+    stamp_age_s: float | None,
+) -> None:
+    statistics = StreamStatistics(clock)
+    for latency_s in latencies_s:
+        statistics.count_processed(faces=0, inference_s=0.001, latency_s=latency_s)
+    report = statistics.report()
+    assert report.latency_median_ms == pytest.approx(median_ms)
+    assert report.latency_max_ms == pytest.approx(largest_ms)
+    assert report.stamp_age_s == stamp_age_s
+
+
+@pytest.mark.parametrize(
+    ("age_s", "words"), [(7e6, "7000000 s behind this"), (-50.0, "50 s ahead of this")]
+)
+def test_stamps_of_another_clock_are_told(clock: FakeClock, age_s: float, words: str) -> None:
+    statistics = StreamStatistics(clock)
+    statistics.count_processed(faces=1, inference_s=0.01, latency_s=age_s)
+    status = to_camera_status("n", CameraCondition(ACTIVE, TOPIC), statistics.report())
+    assert status.level == DiagnosticStatus.WARN
+    assert words in status.message
+    assert "use_sim_time" in status.message

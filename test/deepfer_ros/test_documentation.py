@@ -1,6 +1,7 @@
 """What the documentation says about parameters must be what the code does."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -23,9 +24,9 @@ def table(parameters: type) -> str:
         if rule.limits is not None:
             allowed = f"{rule.limits[0]} to {rule.limits[1]}"
         when = "at start" if rule.read_only else "locked" if rule.locked else ""
-        # ROS writes true and false in lower case, in YAML and on its command line.
-        is_bool = isinstance(entry.default, bool)
-        default = str(entry.default).lower() if is_bool else str(entry.default)
+        # As ROS writes truth and lists, in YAML and on its command line.
+        is_yaml = isinstance(entry.default, bool | tuple)
+        default = json.dumps(entry.default) if is_yaml else str(entry.default)
         shown = f"`{default}`" if default else "empty"
         rows.append(f"| `{entry.name}` | {shown} | {allowed} | {when} | {rule.description} |")
     return "\n".join(rows)

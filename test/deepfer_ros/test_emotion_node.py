@@ -115,7 +115,7 @@ def wait_for_frames(peer: RosPeer, node: EmotionNode, count: int) -> None:
 
 
 def report(node: EmotionNode) -> Any:  # noqa: ANN401
-    return node._statistics.report()
+    return node._cameras[0]._statistics.report()
 
 
 # --- the stream ---
@@ -483,7 +483,8 @@ def test_quality_of_service_can_be_overridden(make_node: MakeNode) -> None:
         }
     )
     node.start()
-    assert node._subscription.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    (subscription,) = [entry for entry in node.subscriptions if entry.topic_name == "/image_raw"]
+    assert subscription.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     (publisher,) = [entry for entry in node.publishers if entry.topic_name == "/emotions"]
     assert publisher.qos_profile.depth == 3
 
@@ -669,25 +670,29 @@ def test_diagnostics_tell_the_state(make_node: MakeNode, peer: RosPeer) -> None:
     with spinning(node):
         diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
 
-        def next_status() -> DiagnosticStatus:
+        def next_statuses() -> list[DiagnosticStatus]:
             seen = len(diagnostics)
             # The one after next was made after this call for sure.
             peer.wait_until(lambda: len(diagnostics) >= seen + 2, "diagnostics")
             assert diagnostics[-1].header.stamp.sec > 0
-            return diagnostics[-1].status[0]
+            return list(diagnostics[-1].status)
 
-        status = next_status()
+        (status,) = next_statuses()
         assert status.name == "/emotion_node: emotion recognition"
         assert (status.level, status.message) == (DiagnosticStatus.OK, "unconfigured")
         node.trigger_configure()
-        assert next_status().message == "inactive"
+        assert [status.message for status in next_statuses()] == ["inactive", "inactive"]
         node.trigger_activate()
         camera = Camera(peer)
         camera.send_until_received()
-        status = next_status()
+        status, camera_status = next_statuses()
         values = {entry.key: entry.value for entry in status.values}
-        assert (status.level, values["state"]) == (DiagnosticStatus.OK, "active")
+        assert (status.level, status.message) == (DiagnosticStatus.OK, "active")
         assert (values["model"], values["detector"]) == ("fake48", "fake")
+        assert values["image topics"] == "/image_raw"
+        assert camera_status.name == "/emotion_node: camera"
+        values = {entry.key: entry.value for entry in camera_status.values}
+        assert (camera_status.level, values["state"]) == (DiagnosticStatus.OK, "active")
         assert values["image topic"] == "/image_raw"
         assert float(values["input rate (Hz)"]) > 0
         assert float(values["latency, max (ms)"]) > 0
@@ -695,11 +700,12 @@ def test_diagnostics_tell_the_state(make_node: MakeNode, peer: RosPeer) -> None:
         bad = to_image(BLACK, Header())
         bad.encoding = "blue9"
         camera.send(bad)
-        status = next_status()
-        assert status.level == DiagnosticStatus.WARN
-        assert "blue9" in status.message
+        status, camera_status = next_statuses()
+        assert status.level == DiagnosticStatus.OK
+        assert camera_status.level == DiagnosticStatus.WARN
+        assert "blue9" in camera_status.message
         peer.call(SetBool, "enable", SetBool.Request(data=False))
-        assert next_status().message == "paused"
+        assert [status.message for status in next_statuses()] == ["paused", "paused"]
 
 
 def test_silence_is_explained(
@@ -710,10 +716,10 @@ def test_silence_is_explained(
     with spinning(node):
         diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
         peer.wait_until(
-            lambda: diagnostics and diagnostics[-1].status[0].level == DiagnosticStatus.WARN,
+            lambda: diagnostics and diagnostics[-1].status[1].level == DiagnosticStatus.WARN,
             "a warning",
         )
-        assert "Nobody publishes /image_raw." in diagnostics[-1].status[0].message
+        assert "Nobody publishes /image_raw." in diagnostics[-1].status[1].message
     assert "No image for 0 s. Nobody publishes" in capfd.readouterr().err.replace(" 1 s", " 0 s")
 
 
@@ -727,10 +733,10 @@ def test_incompatible_publisher_is_named(
         diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
         peer.node.create_publisher(Image, "image_raw", BEST_EFFORT)
         peer.wait_until(
-            lambda: diagnostics and "/peer (best_effort" in diagnostics[-1].status[0].message,
+            lambda: diagnostics and "/peer (best_effort" in diagnostics[-1].status[1].message,
             "the name of the publisher",
         )
-        assert "is incompatible with this node's" in diagnostics[-1].status[0].message
+        assert "is incompatible with this node's" in diagnostics[-1].status[1].message
     assert "quality of service is incompatible" in capfd.readouterr().err
 
 
@@ -874,10 +880,13 @@ def test_classify_image_needs_an_active_node(
 ) -> None:
     node = make_node(autostart=False)
     with spinning(node):
-        for state in ("unconfigured", "inactive"):
+        for state, what_to_do in (
+            ("unconfigured", "configure and activate"),
+            ("inactive", "activate"),
+        ):
             answer = classify(peer, path=str(astronaut_path))
             assert not answer.success
-            assert answer.message == f"The node is {state}; configure and activate it first."
+            assert answer.message == f"The node is {state}; {what_to_do} it first."
             node.trigger_configure()
         node.trigger_activate()
         assert classify(peer, path=str(astronaut_path)).success

@@ -20,7 +20,13 @@ def test_defaults_are_all_right() -> None:
         ("min_confidence", 0.5),
         ("max_rate_hz", 15),
         ("detector", "haar"),
-        ("image_root", "/data"),
+        ("image_root", ""),
+        ("image_root", "/tmp"),
+        ("cameras", ["front", "rear"]),
+        ("cameras", ("", "robot1/front_2")),
+        ("on_demand_cameras", []),
+        # An empty list in a file.
+        ("on_demand_cameras", None),
         ("model", "/models/mine"),
         ("use_sim_time", "whatever: not our parameter"),
     ],
@@ -45,6 +51,17 @@ def test_accepts(name: str, value: Any) -> None:  # noqa: ANN401
         ("detector", "mtcnn", "detector must be one of auto, yunet, "),
         ("deterministic_ids", 1, "deterministic_ids must be true or false, got 1."),
         ("model", 48, "model must be a text, got 48."),
+        ("image_root", "/no/folder", "image_root must be empty or the absolute path of a folder"),
+        ("image_root", "test", "image_root must be empty or the absolute path of a folder that"),
+        ("cameras", "front", "cameras must be a list of texts, such as [a, b], got 'front'."),
+        ("cameras", [1, 2], "cameras must be a list of texts, such as [a, b], got [1, 2]."),
+        ("cameras", [], "cameras must name at least one camera; an empty name is the node's own"),
+        ("cameras", ["a", "b", "a"], "cameras must hold every name once, got [a, b, a]."),
+        ("cameras", ["front", "2nd"], "cameras must hold names of letters, digits, '_' and '/'"),
+        ("cameras", ["/front"], "cameras must hold names of letters, digits, '_' and '/' of whi"),
+        ("cameras", ["front/"], "cameras must hold names of letters, digits, '_' and '/' of whi"),
+        ("cameras", ["vornüber"], "cameras must hold names of letters, digits, '_' and '/' of w"),
+        ("on_demand_cameras", ["a b"], "on_demand_cameras must hold names of letters, digits, "),
     ],
 )
 def test_refuses(name: str, value: Any, fault: str) -> None:  # noqa: ANN401
@@ -70,6 +87,8 @@ def test_one_fault_refuses_all_changes() -> None:
         "detection_min_confidence",
         "inference_threads",
         "deterministic_ids",
+        "cameras",
+        "on_demand_cameras",
         "image_transport",
     ],
 )
@@ -94,3 +113,24 @@ def test_locked_while_configured(name: str) -> None:
 )
 def test_changeable_at_any_time(name: str) -> None:
     assert find_fault(EmotionParameters, {name: DEFAULTS[name]}, configured=True) is None
+
+
+@pytest.mark.parametrize(
+    ("cameras", "on_demand", "conflict"),
+    [
+        pytest.param(("",), ("",), None, id="default"),
+        pytest.param(("a", "b"), ("b",), None, id="one_of_them"),
+        pytest.param(("a", "b"), (), None, id="none_of_them"),
+        pytest.param(
+            ("a", "b"),
+            ("b", "c"),
+            "on_demand_cameras names 'c', which is none of the cameras (a, b).",
+            id="stranger",
+        ),
+    ],
+)
+def test_cameras_on_demand_are_some_of_the_cameras(
+    cameras: tuple[str, ...], on_demand: tuple[str, ...], conflict: str | None
+) -> None:
+    parameters = EmotionParameters(cameras=cameras, on_demand_cameras=on_demand)
+    assert parameters.find_conflict() == conflict

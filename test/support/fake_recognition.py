@@ -72,7 +72,13 @@ class FakeLoader:
         self.parameters = parameters
         if self.error is not None:
             raise self.error
-        tracker = FaceTracker(smoothing_s=parameters.smoothing_s, deterministic_ids=True)
-        stream = EmotionRecognizer(self.stream_detector, self.classifier, tracker=tracker)
+        cameras = {
+            name: EmotionRecognizer(
+                self.stream_detector,
+                self.classifier,
+                tracker=FaceTracker(smoothing_s=parameters.smoothing_s, deterministic_ids=True),
+            )
+            for name in parameters.cameras
+        }
         still = EmotionRecognizer(self.still_detector, self.classifier)
-        return Recognizers(stream, still, "because the test says so")
+        return Recognizers(cameras, still, "because the test says so")

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fake_camera import BEST_EFFORT, BLACK, RELIABLE, FakeCamera
 from fake_recognition import FACE_XYWH, HAPPY, LABELS, FakeLoader
 from numpy.typing import NDArray
 from rcl_interfaces.srv import DescribeParameters, SetParameters
-from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_peer import RosPeer, spinning
 from sensor_msgs.msg import CompressedImage, Image
@@ -36,78 +35,7 @@ from deepfer_ros.recognition.errors import DetectorError, ModelError
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
-BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-
-BLACK = np.zeros((72, 64, 3), np.uint8)
-
 MakeNode = Callable[..., EmotionNode]
-
-
-@pytest.fixture
-def loader() -> FakeLoader:
-    return FakeLoader()
-
-
-@pytest.fixture
-def make_node(ros_environment: None, loader: FakeLoader) -> Iterator[MakeNode]:
-    """Return a function that makes the node under test; it is spun by nobody yet."""
-    context = Context()
-    context.init()
-    nodes: list[EmotionNode] = []
-
-    def make(load: Any = loader, **parameters: Any) -> EmotionNode:  # noqa: ANN401
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        nodes.append(EmotionNode(load=load, context=context, parameter_overrides=overrides))
-        return nodes[-1]
-
-    yield make
-    for node in nodes:
-        node.destroy_node()
-    context.shutdown()
-
-
-@pytest.fixture
-def node(make_node: MakeNode) -> Iterator[EmotionNode]:
-    """Return the node under test, active and spinning in a thread."""
-    node = make_node()
-    node.start()
-    with spinning(node):
-        yield node
-
-
-class Camera:
-    """Publishes small images, each with a frame_id of its own."""
-
-    def __init__(
-        self, peer: RosPeer, qos: QoSProfile = RELIABLE, topic: str = "image_raw"
-    ) -> None:
-        self._peer = peer
-        self.results = peer.listen(EmotionArray, "emotions")
-        self._publisher: Publisher = peer.advertise(Image, topic, qos)
-        self._count = 0
-
-    def send(self, message: Image | None = None, stamp: Time | None = None) -> str:
-        """Publish an image, and return its frame_id."""
-        self._count += 1
-        message = message or to_image(BLACK, Header())
-        message.header.frame_id = f"camera{self._count}"
-        message.header.stamp = stamp or self._peer.node.get_clock().now().to_msg()
-        self._publisher.publish(message)
-        return str(message.header.frame_id)
-
-    def send_until_received(self, message: Image | None = None) -> EmotionArray:
-        """Publish until a result arrives: the first images may come before the connection."""
-        seen = len(self.results)
-        sent: set[str] = set()
-
-        def is_answered() -> bool:
-            sent.add(self.send(message))
-            self._peer.spin_for(0.05)
-            return any(result.header.frame_id in sent for result in self.results[seen:])
-
-        self._peer.wait_until(is_answered, "a result")
-        return self.results[-1]
 
 
 def wait_for_frames(peer: RosPeer, node: EmotionNode, count: int) -> None:
@@ -122,7 +50,7 @@ def report(node: EmotionNode) -> Any:  # noqa: ANN401
 
 
 def test_result_carries_the_images_own_header(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     stamp = Time(sec=123, nanosec=456)
     frame_id = camera.send(stamp=stamp)
@@ -139,7 +67,7 @@ def test_result_carries_the_images_own_header(node: EmotionNode, peer: RosPeer) 
 
 
 def test_one_array_for_each_image_with_lasting_ids(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     first_id = camera.send_until_received().emotions[0].face_id
     for _ in range(5):
         frame_id = camera.send()
@@ -153,18 +81,18 @@ def test_one_array_for_each_image_with_lasting_ids(node: EmotionNode, peer: RosP
 
 def test_no_face_is_an_empty_array(node: EmotionNode, peer: RosPeer, loader: FakeLoader) -> None:
     loader.stream_detector.boxes_xywh = ()
-    result = Camera(peer).send_until_received()
+    result = FakeCamera(peer).send_until_received()
     assert list(result.emotions) == []
     assert result.model == "fake48"
 
 
 @pytest.mark.parametrize("qos", [BEST_EFFORT, RELIABLE], ids=["best_effort", "reliable"])
 def test_any_publisher_is_heard(node: EmotionNode, peer: RosPeer, qos: QoSProfile) -> None:
-    assert Camera(peer, qos).send_until_received().emotions
+    assert FakeCamera(peer, qos).send_until_received().emotions
 
 
 def test_detections(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     detections = peer.listen(Detection2DArray, "emotions/detections")
     camera.send_until_received()
     peer.wait_until(
@@ -188,7 +116,7 @@ def test_detections(node: EmotionNode, peer: RosPeer) -> None:
 def test_annotated_images(
     node: EmotionNode, peer: RosPeer, message_type: type, topic: str
 ) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     images = peer.listen(message_type, topic)
     peer.wait_until(lambda: camera.send() and peer.spin_for(0.05) is None and images, topic)
     message = images[-1]
@@ -213,7 +141,7 @@ def test_annotated_images_are_made_for_subscribers_only(
         return image_bgr
 
     monkeypatch.setattr(outputs, "draw_emotions", draw)
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     assert drawn == []
     peer.listen(Image, "emotions/image")
@@ -222,14 +150,14 @@ def test_annotated_images_are_made_for_subscribers_only(
 
 def test_input_image_is_not_changed(node: EmotionNode, peer: RosPeer, loader: FakeLoader) -> None:
     peer.listen(Image, "emotions/image")
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     pixels = np.random.default_rng(1).integers(0, 256, BLACK.shape, np.uint8)
     camera.send_until_received(to_image(pixels, Header()))
     assert (loader.stream_detector.images[-1] == pixels).all()
 
 
 def test_latest_frame_wins(node: EmotionNode, peer: RosPeer, loader: FakeLoader) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     peer.wait_until(lambda: report(node).received == report(node).processed, "a quiet node")
     before = report(node)
@@ -255,7 +183,7 @@ def test_max_rate_leaves_frames_out(make_node: MakeNode, peer: RosPeer) -> None:
     node = make_node(max_rate_hz=0.01)
     node.start()
     with spinning(node):
-        camera = Camera(peer)
+        camera = FakeCamera(peer)
         camera.send_until_received()
         received = report(node).received
         for count in range(1, 6):
@@ -267,7 +195,7 @@ def test_max_rate_leaves_frames_out(make_node: MakeNode, peer: RosPeer) -> None:
 
 
 def test_image_without_stamp(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     frame_id = camera.send(stamp=Time())
     peer.wait_until(lambda: camera.results[-1].header.frame_id == frame_id, "the result")
@@ -275,14 +203,14 @@ def test_image_without_stamp(node: EmotionNode, peer: RosPeer) -> None:
 
 
 def test_stamp_before_1970(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     frame_id = camera.send(stamp=Time(sec=-5))
     peer.wait_until(lambda: camera.results[-1].header.frame_id == frame_id, "the result")
 
 
 def test_time_that_goes_back(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     for seconds in (1000, 10, 20):
         frame_id = camera.send(stamp=Time(sec=seconds))
@@ -310,7 +238,7 @@ def test_bad_image_is_dropped_counted_and_told(
     changes: dict[str, Any],
     fault: str,
 ) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     peer.wait_until(lambda: report(node).received == report(node).processed, "a quiet node")
     results = len(camera.results)
@@ -329,7 +257,7 @@ def test_bad_image_is_dropped_counted_and_told(
 
 
 def test_annotated_image_too_wide_for_jpeg_is_refused(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     peer.listen(CompressedImage, "emotions/image/compressed")
     camera.send_until_received()
     wide = to_image(np.zeros((1, 70_000, 3), np.uint8), Header())
@@ -343,7 +271,7 @@ def test_annotated_image_too_wide_for_jpeg_is_refused(node: EmotionNode, peer: R
 def test_log_of_bad_images_is_throttled(
     node: EmotionNode, peer: RosPeer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     for count in range(1, 6):
         camera.send(Image(encoding="blue9"))
@@ -425,7 +353,7 @@ def test_three_cycles_undo_each_other_exactly(
             assert node.trigger_activate() == SUCCESS
             assert active in (None, entities(node))
             active = entities(node)
-            camera = Camera(peer)
+            camera = FakeCamera(peer)
             camera.send_until_received()
             assert node.trigger_deactivate() == SUCCESS
             assert entities(node) == inactive
@@ -543,7 +471,7 @@ def test_failed_configuration_can_be_repeated(
         assert loader.parameters is not None
         assert loader.parameters.model == "another"
         assert node.trigger_activate() == SUCCESS
-        assert Camera(peer).send_until_received().emotions
+        assert FakeCamera(peer).send_until_received().emotions
 
 
 def test_model_with_other_labels_is_refused(
@@ -572,7 +500,7 @@ def test_bug_in_a_transition_is_printed(
 
 
 def test_enable_pauses_and_resumes(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     camera.send_until_received()
     answer = peer.call(SetBool, "enable", SetBool.Request(data=False))
     assert answer.success
@@ -587,7 +515,7 @@ def test_enable_pauses_and_resumes(node: EmotionNode, peer: RosPeer) -> None:
 def test_enable_twice_is_fine(node: EmotionNode, peer: RosPeer) -> None:
     for enabled in (True, True, False, False, True):
         assert peer.call(SetBool, "enable", SetBool.Request(data=enabled)).success
-    Camera(peer).send_until_received()
+    FakeCamera(peer).send_until_received()
 
 
 def test_enable_needs_an_active_node(make_node: MakeNode, peer: RosPeer) -> None:
@@ -640,7 +568,7 @@ def test_parameters_describe_themselves(node: EmotionNode, peer: RosPeer) -> Non
 
 
 def test_min_confidence_takes_effect_on_the_next_frame(node: EmotionNode, peer: RosPeer) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     assert camera.send_until_received().emotions[0].emotion == "happy"
     node.set_parameters([Parameter("min_confidence", value=0.8)])
     emotion = camera.send_until_received().emotions[0]
@@ -651,7 +579,7 @@ def test_min_confidence_takes_effect_on_the_next_frame(node: EmotionNode, peer: 
 def test_smoothing_takes_effect_on_the_next_frame(
     node: EmotionNode, peer: RosPeer, loader: FakeLoader
 ) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     node.set_parameters([Parameter("smoothing_s", value=60.0)])
     camera.send_until_received()
     loader.classifier.probabilities = (1.0, 0, 0, 0, 0, 0, 0)
@@ -683,7 +611,7 @@ def test_diagnostics_tell_the_state(make_node: MakeNode, peer: RosPeer) -> None:
         node.trigger_configure()
         assert [status.message for status in next_statuses()] == ["inactive", "inactive"]
         node.trigger_activate()
-        camera = Camera(peer)
+        camera = FakeCamera(peer)
         camera.send_until_received()
         status, camera_status = next_statuses()
         values = {entry.key: entry.value for entry in status.values}
@@ -898,7 +826,7 @@ def test_classify_image_needs_an_active_node(
 def test_stream_and_node_go_on_while_an_image_is_classified(
     node: EmotionNode, peer: RosPeer, loader: FakeLoader, astronaut_path: Path
 ) -> None:
-    camera = Camera(peer)
+    camera = FakeCamera(peer)
     loader.still_detector.gate.clear()
     request = ClassifyImage.Request(path=str(astronaut_path))
     pending = peer.start_call(ClassifyImage, "classify_image", request)

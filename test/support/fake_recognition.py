@@ -1,6 +1,7 @@
 """Recognizers that need no model and do what a test tells them."""
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,14 @@ LANDMARKS = tuple((15.0 + index, 30.0 + index) for index in range(5))
 
 
 class FakeDetector:
-    """Finds the same faces in every picture, once its gate is open."""
+    """Finds the same faces in every picture, once its gate is open.
+
+    Attributes:
+        boxes_xywh: The faces.
+        seconds: How long that takes.
+        images: The pictures so far.
+        error: Raised instead of an answer.
+    """
 
     name = "fake"
 
@@ -29,11 +37,13 @@ class FakeDetector:
         self.gate = threading.Event()
         self.gate.set()
         self.images: list[NDArray[np.uint8]] = []
+        self.seconds = 0.0
         self.error: Exception | None = None
 
     def detect(self, image_bgr: NDArray[np.uint8]) -> FaceDetections:
         self.images.append(image_bgr.copy())
         assert self.gate.wait(60), "nobody opened the gate"
+        time.sleep(self.seconds)
         if self.error is not None:
             raise self.error
         count = len(self.boxes_xywh)
@@ -45,15 +55,17 @@ class FakeDetector:
 
 
 class FakeClassifier:
-    """Gives every face the same probabilities."""
+    """Gives every face the same probabilities, and notes how many it was given at a time."""
 
     def __init__(
         self, probabilities: tuple[float, ...] = HAPPY, labels: tuple[str, ...] = LABELS
     ) -> None:
         self.bundle = ModelBundle("fake48", labels, 48, 0.1, Path("fake.tflite"))
         self.probabilities = probabilities
+        self.batch_sizes: list[int] = []
 
     def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batch_sizes.append(len(crops))
         return np.tile(np.array(self.probabilities, np.float32), (len(crops), 1))
 
 

@@ -25,10 +25,10 @@ _T = TypeVar("_T")
 class RosPeer:
     """A node in a context of its own, spun only while it waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "peer") -> None:
         self.context = Context()
         self.context.init()
-        self.node = Node("peer", context=self.context)
+        self.node = Node(name, context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._clients: dict[str, Client] = {}

@@ -96,9 +96,13 @@ find_python() {
 
 digest() { sha256sum | cut -d' ' -f1; }
 
+# What the nodes and the commands need. "make setup" brings all of it, also what pip calls extras.
+program_requirement_files() { echo requirements/runtime.txt requirements/web.txt; }
 requirement_files() {
   [ "$ros" != wheels ] || echo "requirements/ros-$wheels.txt"
-  echo requirements/build.txt requirements/runtime.txt requirements/demo.txt
+  echo requirements/build.txt
+  program_requirement_files
+  echo requirements/demo.txt # without their own dependencies
 }
 test_requirement_files() {
   [ "$tests" = test-ros ] || echo requirements/training.txt
@@ -108,9 +112,11 @@ test_requirement_files() {
 # The packages of underlay/ that this ROS lacks. A build of our own, put on the path by env.sh, does
 # not count.
 underlay() {
-  local package prefix
-  for package in vision_msgs; do
-    local found=false
+  local path package prefix found
+  for path in underlay/*/package.xml; do
+    path=${path%/package.xml}
+    package=${path##*/}
+    found=false
     if [ "$ros" != wheels ]; then
       while IFS= read -r -d : prefix; do
         case $prefix in
@@ -119,7 +125,7 @@ underlay() {
         esac
       done <<<"$AMENT_PREFIX_PATH:"
     fi
-    [ $found = true ] || echo "underlay/$package"
+    [ $found = true ] || echo "$path"
   done
 }
 
@@ -247,14 +253,19 @@ fi
 if ! runtime_is_done; then
   if [ "$ros" = wheels ]; then
     say "Installing ROS 2 ${wheels^} and what deepfer needs to run (about a minute)"
-    pip_install -r "requirements/ros-$wheels.txt" -r requirements/build.txt -r requirements/runtime.txt
+    options=()
+    for file in $(program_requirement_files); do
+      options+=(-r "$file")
+    done
+    pip_install -r "requirements/ros-$wheels.txt" -r requirements/build.txt "${options[@]}"
   else
     say "Using ROS 2 $ros; installing what deepfer needs besides (less than a minute)"
     # ROS's compiled modules work with the major version of numpy that they were built with, and an
     # OpenCV that is there already must not be replaced.
     "$venv/bin/python" -c 'import numpy; print("numpy<%d" % (int(numpy.__version__[0]) + 1))' \
       >"$state/constraints.txt" 2>>"$log" || true
-    cp requirements/runtime.txt "$state/runtime.txt"
+    # shellcheck disable=SC2046  # several files
+    cat $(program_requirement_files) >"$state/runtime.txt"
     if "$venv/bin/python" -c 'import cv2' 2>>"$log"; then
       sed -i '/^opencv/d' "$state/runtime.txt"
     fi
@@ -271,11 +282,11 @@ if ! tests_are_done; then
     say "Installing what the tests need"
   fi
   options=()
-  for file in $(test_requirement_files); do
+  for file in $(program_requirement_files) $(test_requirement_files); do
     options+=(-r "$file")
   done
   [ "$ros" = wheels ] || options+=(-c "$state/constraints.txt")
-  pip_install -r requirements/runtime.txt "${options[@]}"
+  pip_install "${options[@]}"
   mark_done "$tests" "$(test_key)"
 fi
 

@@ -9,6 +9,7 @@ import numpy as np
 from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.recognition.classifier import EmotionClassifier, load_classifier
 from deepfer_ros.recognition.detection import FaceDetector, detector_statuses, load_detector
+from deepfer_ros.recognition.face_ids import FaceIds
 from deepfer_ros.recognition.model_bundle import ModelBundle, load_bundle
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
@@ -53,9 +54,12 @@ def load_recognizers(parameters: EmotionParameters) -> Recognizers:
     """
     bundle = load_bundle(parameters.model)
     stream = _load_recognizer(bundle, parameters, parameters.detection_max_side_px)
+    ids = FaceIds(deterministic=parameters.deterministic_ids)
     cameras = {
         name: EmotionRecognizer(
-            stream.detector, stream.classifier, tracker=_make_tracker(parameters)
+            stream.detector,
+            stream.classifier,
+            tracker=FaceTracker(smoothing_s=parameters.smoothing_s, ids=ids),
         )
         for name in parameters.cameras
     }
@@ -77,12 +81,6 @@ def _load_recognizer(
     recognizer = EmotionRecognizer(detector, classifier)
     recognizer.recognize(np.zeros(_WARM_UP_SHAPE, np.uint8), time_s=0.0)
     return recognizer
-
-
-def _make_tracker(parameters: EmotionParameters) -> FaceTracker:
-    return FaceTracker(
-        smoothing_s=parameters.smoothing_s, deterministic_ids=parameters.deterministic_ids
-    )
 
 
 def _explain_detector(parameters: EmotionParameters, name: str) -> str:

@@ -1,23 +1,18 @@
-"""Give faces ids that last while they are in view, and smooth their probabilities over time."""
+"""Give faces ids that last while they are in view, and smooth their expressions over time."""
 
-import random
-import string
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_ros.recognition.geometry import intersection_over_union
+from deepfer_ros.recognition.face_ids import FaceIds
+from deepfer_ros.recognition.motion import FaceMotion
+from deepfer_ros.recognition.smoothing import ExpressionSmoother
 from deepfer_ros.recognition.types import FaceDetections
 
-_ID_LENGTH = 5
-# A detection belongs to a track if the boxes overlap, or if their centres are less than this
-# many face sizes apart: fast faces leave their old box between two frames of a slow camera.
-_MAX_DISTANCE = 1.0
-_MAX_SIZE_RATIO = 2.0
-# Time after which a face's velocity, measured at its last sighting, is no longer believed.
-_MAX_PREDICTION_S = 0.5
-_VELOCITY_WEIGHT = 0.5
+# A detection cannot belong to a track that it misses by more than this: squared distance in
+# standard deviations, over place (x, y) and size.
+_GATE = 16.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,37 +22,35 @@ class TrackedFace:
     Attributes:
         face_id: Stable while the face is tracked.
         probabilities: float32 (C,), smoothed, sums to 1.
+        label_index: The class to report. Steadier than the largest of the probabilities, which it
+            follows; see `ExpressionSmoother`.
     """
 
     face_id: str
     probabilities: NDArray[np.float32]
+    label_index: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Track:
     face_id: str
-    box_xywh: NDArray[np.float32]
-    velocity_xy: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-    time_s: float
-
-    def predicted_box(self, time_s: float) -> NDArray[np.float32]:
-        box = self.box_xywh.copy()
-        box[:2] += self.velocity_xy * min(time_s - self.time_s, _MAX_PREDICTION_S)
-        return box
+    motion: FaceMotion
+    expression: ExpressionSmoother
 
 
 class FaceTracker:
     """Follows the faces of one camera. Not thread-safe.
 
-    Detections are matched greedily, best pair first, by the overlap of their boxes with the
-    boxes that the tracks' velocities predict. Probabilities are an exponential moving average
-    with a time constant in seconds, so that the frame rate does not matter.
+    Every track forecasts place and size of its face, and how sure it is of them; detections are
+    matched with the forecasts that make them likeliest. A face that is out of sight is forecast
+    on, with growing uncertainty, until it is forgotten.
 
     Args:
-        smoothing_s: Time constant; after this time a change has gone 63 % of its way. 0 is off.
+        smoothing_s: Time constant of the smoothing, see `ExpressionSmoother`. 0 is off. May be
+            changed at any time.
         max_age_s: A face that was not seen for longer is forgotten.
-        deterministic_ids: Count ids ("face1", "face2", …) instead of drawing random strings.
+        deterministic_ids: Count ids instead of drawing random ones, where `ids` is not given.
+        ids: Where new ids come from; share it between the trackers of several cameras.
     """
 
     def __init__(
@@ -66,13 +59,18 @@ class FaceTracker:
         smoothing_s: float = 0.3,
         max_age_s: float = 1.0,
         deterministic_ids: bool = False,
+        ids: FaceIds | None = None,
     ) -> None:
         self.smoothing_s = smoothing_s
         self._max_age_s = max_age_s
-        self._deterministic_ids = deterministic_ids
+        self._ids = ids or FaceIds(deterministic=deterministic_ids)
         self._tracks: list[_Track] = []
-        self._ids_given = 0
         self._last_time_s = -np.inf
+
+    @property
+    def face_ids(self) -> tuple[str, ...]:
+        """The faces that are tracked, those included that are out of sight for a moment."""
+        return tuple(track.face_id for track in self._tracks)
 
     def update(
         self, detections: FaceDetections, probabilities: NDArray[np.float32], time_s: float
@@ -92,20 +90,23 @@ class FaceTracker:
             self.reset()
         self._last_time_s = time_s
         self._tracks = [
-            track for track in self._tracks if time_s - track.time_s <= self._max_age_s
+            track for track in self._tracks if time_s - track.motion.time_s <= self._max_age_s
         ]
         matches = self._match(detections.boxes_xywh, time_s)
         faces = []
         for index, (box, row) in enumerate(zip(detections.boxes_xywh, probabilities, strict=True)):
-            if index in matches:
-                self._advance(matches[index], box, row, time_s)
+            track = matches.get(index)
+            if track is None:
+                track = _Track(self._ids.new(), FaceMotion(box, time_s), ExpressionSmoother(row))
+                self._tracks.append(track)
             else:
-                matches[index] = _Track(
-                    self._new_id(), box.copy(), np.zeros(2, np.float32), row.copy(), time_s
-                )
-                self._tracks.append(matches[index])
-            track = matches[index]
-            faces.append(TrackedFace(track.face_id, track.probabilities))
+                elapsed_s = time_s - track.motion.time_s
+                track.expression.update(row, elapsed_s, self.smoothing_s)
+                track.motion.correct(box, time_s)
+            expression = track.expression
+            faces.append(
+                TrackedFace(track.face_id, expression.probabilities, expression.label_index)
+            )
         return tuple(faces)
 
     def reset(self) -> None:
@@ -114,66 +115,38 @@ class FaceTracker:
         self._last_time_s = -np.inf
 
     def _match(self, boxes_xywh: NDArray[np.float32], time_s: float) -> dict[int, _Track]:
-        """Return the track of each detection that has one, by the detection's index."""
+        """Return the track of each detection that has one, by the detection's index.
+
+        The likeliest pair comes first. Trying all pairings instead (the Hungarian method) gives
+        the same tracks: docs/architecture.md has the figures.
+        """
         if not self._tracks or not len(boxes_xywh):
             return {}
-        predicted = np.stack([track.predicted_box(time_s) for track in self._tracks])
-        affinity = _affinity(boxes_xywh, predicted)
+        misfit = self._misfit(boxes_xywh, time_s)
         matches: dict[int, _Track] = {}
-        for flat in np.argsort(affinity, axis=None)[::-1]:
-            detection, track = (int(index) for index in np.unravel_index(flat, affinity.shape))
-            if affinity[detection, track] > 0:
-                matches[detection] = self._tracks[track]
-                # Neither can be matched a second time.
-                affinity[detection, :] = affinity[:, track] = 0
+        for flat in np.argsort(misfit, axis=None):
+            detection, track = divmod(int(flat), len(self._tracks))
+            if not np.isfinite(misfit[detection, track]):
+                continue
+            matches[detection] = self._tracks[track]
+            # Neither can be matched a second time.
+            misfit[detection, :] = misfit[:, track] = np.inf
         return matches
 
-    def _advance(
-        self,
-        track: _Track,
-        box_xywh: NDArray[np.float32],
-        probabilities: NDArray[np.float32],
-        time_s: float,
-    ) -> None:
-        elapsed_s = time_s - track.time_s
-        if elapsed_s > 0:
-            velocity_xy = (_centre(box_xywh) - _centre(track.box_xywh)) / np.float32(elapsed_s)
-            track.velocity_xy += np.float32(_VELOCITY_WEIGHT) * (velocity_xy - track.velocity_xy)
-        weight = 1.0
-        if self.smoothing_s > 0:
-            weight = 1 - float(np.exp(-elapsed_s / self.smoothing_s))
-        track.probabilities = track.probabilities + np.float32(weight) * (
-            probabilities - track.probabilities
-        )
-        track.box_xywh = box_xywh.copy()
-        track.time_s = time_s
+    def _misfit(self, boxes_xywh: NDArray[np.float32], time_s: float) -> NDArray[np.float64]:
+        """Return how little boxes fit tracks, (N, M); infinite for no possible match.
 
-    def _new_id(self) -> str:
-        self._ids_given += 1
-        if self._deterministic_ids:
-            return f"face{self._ids_given}"
-        taken = {track.face_id for track in self._tracks}
-        while True:
-            face_id = "".join(random.choices(string.ascii_lowercase, k=_ID_LENGTH))
-            if face_id not in taken:
-                return face_id
-
-
-def _affinity(
-    boxes_xywh: NDArray[np.float32], tracks_xywh: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return how well boxes fit tracks, (N, M): above 1 for overlap, 0 for no possible match."""
-    overlap = intersection_over_union(boxes_xywh, tracks_xywh)
-    size_a = np.sqrt(boxes_xywh[:, None, 2:].prod(axis=2))
-    size_b = np.sqrt(tracks_xywh[None, :, 2:].prod(axis=2))
-    larger, smaller = np.maximum(size_a, size_b), np.minimum(size_a, size_b)
-    offset = _centre(boxes_xywh)[:, None] - _centre(tracks_xywh)[None]
-    nearness = np.clip(_MAX_DISTANCE - np.linalg.norm(offset, axis=2) / larger, 0, None)
-    affinity = np.where(overlap > 0, 1 + overlap, nearness).astype(np.float32)
-    affinity[larger > _MAX_SIZE_RATIO * smaller] = 0
-    return affinity
-
-
-def _centre(boxes_xywh: NDArray[np.float32]) -> NDArray[np.float32]:
-    centre: NDArray[np.float32] = boxes_xywh[..., :2] + boxes_xywh[..., 2:] * np.float32(0.5)
-    return centre
+        It is the negative logarithm of the likelihood. The squared distance alone would let a
+        track that has been out of sight, and so is vague, take the face of another.
+        """
+        forecasts = [track.motion.forecast(time_s) for track in self._tracks]
+        x, y, size_px, variance_px2, size_variance = np.array(
+            [(f.x, f.y, f.size_px, f.variance_px2, f.size_variance) for f in forecasts]
+        ).T
+        boxes = boxes_xywh.astype(np.float64)[:, :, None]
+        dx = boxes[:, 0] + boxes[:, 2] / 2 - x
+        dy = boxes[:, 1] + boxes[:, 3] / 2 - y
+        growth = 0.5 * np.log(boxes[:, 2] * boxes[:, 3]) - np.log(size_px)
+        distance = (dx**2 + dy**2) / variance_px2 + growth**2 / size_variance
+        misfit = distance + 2 * np.log(variance_px2) + np.log(size_variance)
+        return np.where(distance <= _GATE, misfit, np.inf)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepfer_ros.recognition.face_ids import FaceIds
 from deepfer_ros.recognition.tracking import FaceTracker, TrackedFace
 from deepfer_ros.recognition.types import FaceDetections
 
@@ -36,7 +37,7 @@ def ids(faces: tuple[TrackedFace, ...]) -> list[str]:
 
 @pytest.fixture
 def tracker() -> FaceTracker:
-    return FaceTracker(deterministic_ids=True)
+    return FaceTracker(ids=FaceIds(deterministic=True))
 
 
 def test_no_faces(tracker: FaceTracker) -> None:
@@ -66,13 +67,80 @@ def test_a_growing_face_keeps_its_id(tracker: FaceTracker) -> None:
     assert seen == [["face1"]] * 6
 
 
-def test_faces_that_cross_keep_their_ids(tracker: FaceTracker) -> None:
-    """They walk past each other in opposite directions, one a little higher."""
-    for frame in range(30):
-        faces = update(
-            tracker, [(frame * 10, 0, 60, 60), (290 - frame * 10, 25, 60, 60)], frame / 15
-        )
-        assert ids(faces) == ["face1", "face2"]
+@pytest.mark.parametrize("rate_hz", [5, 15, 30, 60])
+@pytest.mark.parametrize("offset_px", [0.0, 25.0], ids=["level", "one higher"])
+def test_faces_that_cross_keep_their_ids(
+    tracker: FaceTracker, rate_hz: int, offset_px: float
+) -> None:
+    """They walk past each other, and while they overlap, only the nearer one is found."""
+    far, near = "face1", "face2"
+    for frame in range(2 * rate_hz):
+        way_px = frame / rate_hz * 150
+        boxes = {far: (way_px, 0.0, 60.0, 60.0), near: (290 - 0.9 * way_px, offset_px, 66.0, 66.0)}
+        if abs(boxes[far][0] - boxes[near][0]) < 40:
+            del boxes[far]
+        assert ids(update(tracker, boxes.values(), frame / rate_hz)) == list(boxes)
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0, -2.0], ids=lambda value: f"{value} faces a second")
+@pytest.mark.parametrize("rate_hz", [5, 10, 30, 60])
+def test_a_face_hidden_for_a_moment_keeps_its_id(
+    tracker: FaceTracker, rate_hz: int, speed: float
+) -> None:
+    """It walks on behind something for 0.8 s; another face stands by all the time."""
+    for frame in range(3 * rate_hz):
+        time_s = frame / rate_hz
+        other, walking = (500.0, 250.0, 80.0, 80.0), (300 + speed * 60 * time_s, 90.0, 60.0, 60.0)
+        if 1.5 < time_s <= 2.3:
+            assert ids(update(tracker, [other], time_s)) == ["face1"]
+            assert tracker.face_ids == ("face1", "face2")
+        else:
+            assert ids(update(tracker, [other, walking], time_s)) == ["face1", "face2"]
+
+
+def test_a_fast_face_keeps_its_id_at_5_hz(tracker: FaceTracker) -> None:
+    """Somebody walks past close by: one and a half face widths from frame to frame."""
+    seen = [ids(update(tracker, [(frame * 90, 20, 60, 60)], frame / 5)) for frame in range(12)]
+    assert seen == [["face1"]] * 12
+
+
+@pytest.mark.parametrize("rate_hz", [5, 15, 30, 60])
+def test_faces_before_a_shaking_camera_keep_their_ids(tracker: FaceTracker, rate_hz: int) -> None:
+    """Three faces, half a face width apart, jump together by a sixth of a face each frame."""
+    generator = np.random.default_rng(0)
+    for frame in range(4 * rate_hz):
+        dx, dy = generator.normal(0, 10, 2)
+        boxes = [(100 + 90 * index + dx, 80 + dy, 60.0, 60.0) for index in range(3)]
+        assert ids(update(tracker, boxes, frame / rate_hz)) == ["face1", "face2", "face3"]
+
+
+def test_dropped_frames_and_missed_faces_change_no_id(tracker: FaceTracker) -> None:
+    """Of 60 frames a second a third is dropped, and each face is missed in one frame of five."""
+    generator = np.random.default_rng(1)
+    boxes = {
+        f"face{index + 1}": (100.0 * index, 50.0 * (index % 2), 60.0, 60.0) for index in range(16)
+    }
+    update(tracker, boxes.values(), 0.0)
+    for frame in range(1, 240):
+        if generator.random() < 0.33:
+            continue
+        seen = {
+            face_id: (x + 30 * np.sin(frame / 20), y + generator.normal(0, 2), width, height)
+            for face_id, (x, y, width, height) in boxes.items()
+            if generator.random() < 0.8
+        }
+        assert ids(update(tracker, seen.values(), frame / 60)) == list(seen)
+
+
+def test_a_vague_track_does_not_take_the_face_of_another(tracker: FaceTracker) -> None:
+    """One of two neighbours has been away; the other moves towards its place."""
+    left, right = (100.0, 100.0, 60.0, 60.0), (170.0, 100.0, 60.0, 60.0)
+    for frame in range(15):
+        update(tracker, [left, right], frame / 30)
+    for frame in range(15, 40):
+        step_px = frame - 14
+        faces = update(tracker, [(100.0 + step_px, 100.0, 60.0, 60.0)], frame / 30)
+        assert ids(faces) == ["face1"]
 
 
 @pytest.mark.parametrize(

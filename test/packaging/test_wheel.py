@@ -53,6 +53,15 @@ def test_holds_the_data_below_share(wheel: zipfile.ZipFile, folder: str) -> None
     assert expected == {n for n in wheel.namelist() if n.startswith(f"{prefix}{folder}/")}
 
 
+def test_holds_the_files_of_the_web_page(wheel: zipfile.ZipFile) -> None:
+    page = ROOT / "deepfer_ros/web/static"
+    expected = {str(path.relative_to(ROOT)) for path in page.rglob("*") if path.is_file()}
+    assert "deepfer_ros/web/static/index.html" in expected
+    assert expected == {
+        name for name in wheel.namelist() if name.startswith("deepfer_ros/web/static/")
+    }
+
+
 def test_metadata(wheel: zipfile.ZipFile) -> None:
     metadata = Parser().parsestr(
         wheel.read(f"{name_and_version(wheel)}.dist-info/METADATA").decode()

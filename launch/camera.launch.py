@@ -1,13 +1,17 @@
-"""Start a camera, the emotion node that reads its images, and RViz if wanted.
+"""Start a camera or several, the emotion node that reads their images, and RViz if wanted.
 
 ros2 launch deepfer camera.launch.py
 ros2 launch deepfer camera.launch.py source:=video.mp4 rviz:=true
 ros2 launch deepfer camera.launch.py source:=none image_topic:=/camera/color/image_raw
+ros2 launch deepfer camera.launch.py cameras:=front,rear source:=/dev/video0,/dev/video2
+ros2 launch deepfer camera.launch.py namespace:=robot1,robot2 source:=none
 
 Arguments that are left empty change nothing: the value of the parameters file or the default of
 the node's own parameter holds.
 """
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from ament_index_python.packages import (
@@ -25,7 +29,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from deepfer_ros.camera_sources import SOURCE_HELP
-from deepfer_ros.parameters import IMAGE_TRANSPORTS
+from deepfer_ros.parameter_table import find_fault
+from deepfer_ros.parameters import IMAGE_TRANSPORTS, EmotionParameters
 from deepfer_ros.recognition.detection import DETECTOR_NAMES
 from deepfer_ros.transport import transport_environment
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
@@ -38,7 +43,14 @@ ARGUMENTS = [
         "source",
         default_value="",
         description=f"Where images come from: {SOURCE_HELP}; or '{NO_CAMERA}' to start no camera "
-        "because one publishes image_topic already. Empty is 'auto', or what params_file says.",
+        "because one publishes image_topic already. Empty is 'auto', or what params_file says. "
+        "For several cameras one source for each, separated by commas, or one for all.",
+    ),
+    DeclareLaunchArgument(
+        "cameras",
+        default_value="",
+        description="Names of the cameras that one emotion_node reads, separated by commas: "
+        "front,rear reads front/image_raw and rear/image_raw. Empty is one without a name.",
     ),
     DeclareLaunchArgument(
         "rate_hz", default_value="", description="Images a second of the camera; see its rate_hz."
@@ -46,7 +58,8 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "image_topic",
         default_value="image_raw",
-        description="Topic of the images. A relative name is inside the namespace.",
+        description="Topic of the images. A relative name is inside the namespace and the name "
+        "of the camera.",
     ),
     DeclareLaunchArgument(
         "image_transport",
@@ -61,7 +74,10 @@ ARGUMENTS = [
         "config/emotion_node.yaml for an example.",
     ),
     DeclareLaunchArgument(
-        "namespace", default_value="", description="Namespace of all nodes and topics."
+        "namespace",
+        default_value="",
+        description="Namespace of all nodes and topics. Several, separated by commas, start all "
+        "nodes once in each.",
     ),
     DeclareLaunchArgument(
         "model",
@@ -86,7 +102,8 @@ ARGUMENTS = [
         "rviz",
         default_value="false",
         choices=YES_OR_NO,
-        description="Show the annotated images in RViz.",
+        description="Show the annotated images in RViz, those of the first camera if there are "
+        "several.",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
@@ -117,12 +134,34 @@ def create_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         for argument in ARGUMENTS
     }
     check(values)
-    nodes = [create_emotion_node(values)]
-    if values["source"] != NO_CAMERA:
-        nodes.append(create_camera_node(values))
+    nodes = [create_emotion_node(values, namespace) for namespace in namespaces(values)]
+    for (namespace, camera), source in zip(places(values), sources(values), strict=True):
+        if source != NO_CAMERA:
+            nodes.append(create_camera_node(values, f"{namespace}/{camera}".strip("/"), source))
     if values["rviz"] == "true":
         nodes.append(create_rviz(values))
     return nodes
+
+
+def namespaces(values: dict[str, str]) -> list[str]:
+    return values["namespace"].split(",")
+
+
+def cameras(values: dict[str, str]) -> list[str]:
+    return values["cameras"].split(",")
+
+
+def places(values: dict[str, str]) -> list[tuple[str, str]]:
+    """Return namespace and name of every camera."""
+    return list(itertools.product(namespaces(values), cameras(values)))
+
+
+def sources(values: dict[str, str]) -> list[str]:
+    """Return the source of every place, if there are as many."""
+    count = len(places(values))
+    # The name of a file may have commas.
+    several = values["source"].split(",") if count > 1 else [values["source"]]
+    return several * count if len(several) == 1 else several
 
 
 def check(values: dict[str, str]) -> None:
@@ -131,6 +170,7 @@ def check(values: dict[str, str]) -> None:
     Raises:
         RuntimeError: An argument is wrong; the text names it.
     """
+    check_cameras(values)
     if values["params_file"] and not Path(values["params_file"]).is_file():
         raise RuntimeError(f"params_file:={values['params_file']} does not exist.")
     if values["rate_hz"]:
@@ -148,22 +188,49 @@ def check(values: dict[str, str]) -> None:
             ) from err
 
 
-def create_emotion_node(values: dict[str, str]) -> Node:
+def check_cameras(values: dict[str, str]) -> None:
+    """Refuse cameras without a name, a source or a topic of their own.
+
+    Raises:
+        RuntimeError: An argument is wrong; the text names it.
+    """
+    fault = find_fault(EmotionParameters, {"cameras": cameras(values)})
+    if fault is not None:
+        raise RuntimeError(fault)
+    count = len(places(values))
+    if len(sources(values)) != count:
+        raise RuntimeError(
+            f"source:={values['source']} names {len(sources(values))} sources for {count} "
+            "cameras; give one for each, or one for all."
+        )
+    if count > 1 and values["image_topic"].startswith("/"):
+        raise RuntimeError(
+            f"image_topic:={values['image_topic']} would be the same for all {count} cameras; "
+            "give a name that does not begin with '/'."
+        )
+
+
+def create_emotion_node(values: dict[str, str], namespace: str) -> Node:
     given = ("model", "detector", "image_transport")
+    parameters: dict[str, object] = {name: values[name] for name in given if values[name]}
+    if values["cameras"]:
+        parameters["cameras"] = cameras(values)
     return create_node(
         values,
         "emotion_node",
-        {name: values[name] for name in given if values[name]} | given_flags(values, "autostart"),
+        namespace,
+        parameters | given_flags(values, "autostart"),
+        prefixes=[f"{camera}/" if camera else "" for camera in cameras(values)],
     )
 
 
-def create_camera_node(values: dict[str, str]) -> Node:
-    parameters: dict[str, str | float] = {}
-    if values["source"]:
-        parameters["source"] = values["source"]
+def create_camera_node(values: dict[str, str], namespace: str, source: str) -> Node:
+    parameters: dict[str, object] = {}
+    if source:
+        parameters["source"] = source
     if values["rate_hz"]:
         parameters["rate_hz"] = float(values["rate_hz"])
-    return create_node(values, "camera_node", parameters)
+    return create_node(values, "camera_node", namespace, parameters)
 
 
 def given_flags(values: dict[str, str], *names: str) -> dict[str, bool]:
@@ -171,19 +238,28 @@ def given_flags(values: dict[str, str], *names: str) -> dict[str, bool]:
     return {name: values[name] == "true" for name in names if values[name]}
 
 
-def create_node(values: dict[str, str], name: str, parameters: dict[str, object]) -> Node:
+def create_node(
+    values: dict[str, str],
+    name: str,
+    namespace: str,
+    parameters: dict[str, object],
+    *,
+    prefixes: Sequence[str] = ("",),
+) -> Node:
     own = parameters | given_flags(values, "use_sim_time")
     return Node(
         package="deepfer",
         executable=name,
         name=name,
-        namespace=values["namespace"],
+        namespace=namespace,
         # Later entries win.
         parameters=[
             *([values["params_file"]] if values["params_file"] else []),
             *([own] if own else []),
         ],
-        remappings=[("image_raw", values["image_topic"])],
+        remappings=[
+            (f"{prefix}image_raw", moved(prefix, values["image_topic"])) for prefix in prefixes
+        ],
         ros_arguments=["--log-level", values["log_level"]],
         output="screen",
         emulate_tty=True,
@@ -192,16 +268,21 @@ def create_node(values: dict[str, str], name: str, parameters: dict[str, object]
     )
 
 
+def moved(prefix: str, topic: str) -> str:
+    return topic if topic.startswith("/") else f"{prefix}{topic}"
+
+
 def create_rviz(values: dict[str, str]) -> Node:
     config = Path(get_package_share_directory("deepfer")) / "config" / "deepfer.rviz"
+    namespace, camera = places(values)[0]
     return Node(
         package="rviz2",
         executable="rviz2",
         name="rviz",
-        namespace=values["namespace"],
+        namespace=f"{namespace}/{camera}".strip("/"),
         arguments=["-d", str(config)],
         parameters=[given_flags(values, "use_sim_time")],
-        # The file names the topic from the root; here it is the one of the namespace.
+        # The file names the topic from the root; here it is the one of the first camera.
         remappings=[("/emotions/image", "emotions/image")],
         output="screen",
     )

@@ -17,6 +17,7 @@ from deepfer_ros.parameter_table import find_fault
 from deepfer_ros.parameters import EmotionParameters
 
 REPOSITORY = Path(__file__).parents[2]
+NODES = ("emotion_node", "camera_node")
 
 
 def test_example_parameters_are_allowed_and_differ_from_the_defaults() -> None:
@@ -57,7 +58,7 @@ def launch_file() -> ModuleType:
 
 
 def start(launch_file: ModuleType, **arguments: str) -> dict[str, Any]:
-    """Return the nodes that the launch file would start, by name."""
+    """Return the nodes that the launch file would start, by name; with namespace if need be."""
     from launch import LaunchContext
 
     context = LaunchContext()
@@ -67,7 +68,10 @@ def start(launch_file: ModuleType, **arguments: str) -> dict[str, Any]:
     nodes = launch_file.create_nodes(context)
     for node in nodes:
         node._perform_substitutions(context)
-    return {node.node_name.rpartition("/")[2]: node for node in nodes}
+    by_place = {node.node_name: node for node in nodes}
+    assert len(by_place) == len(nodes)
+    by_name = {name.rpartition("/")[2]: node for name, node in by_place.items()}
+    return by_name if len(by_name) == len(nodes) else by_place
 
 
 def parameters(node: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -76,7 +80,8 @@ def parameters(node: Any) -> dict[str, Any]:  # noqa: ANN401
     for entry in node._Node__expanded_parameter_arguments:
         path, is_file = entry
         assert is_file
-        for section in yaml.safe_load(Path(path).read_text()).values():
+        # launch_ros writes lists as what Python calls tuples.
+        for section in yaml.full_load(Path(path).read_text()).values():
             values.update(section["ros__parameters"])
     return values
 
@@ -88,6 +93,7 @@ def test_every_argument_is_described(launch_file: ModuleType) -> None:
     }
     assert {
         "source",
+        "cameras",
         "image_topic",
         "image_transport",
         "params_file",
@@ -147,6 +153,8 @@ def test_arguments_become_parameters(launch_file: ModuleType) -> None:
     [
         ("params_file", "/nonexistent.yaml", "params_file:=/nonexistent.yaml does not exist"),
         ("rate_hz", "abc", "rate_hz:=abc is not a number"),
+        ("cameras", "front,2nd", "cameras must hold names of letters"),
+        ("cameras", "front,front", "cameras must hold every name once"),
     ],
 )
 def test_wrong_arguments_are_refused_before_a_node_starts(
@@ -154,6 +162,54 @@ def test_wrong_arguments_are_refused_before_a_node_starts(
 ) -> None:
     with pytest.raises(RuntimeError, match=message):
         start(launch_file, **{name: value})
+
+
+def test_several_cameras_of_one_node(launch_file: ModuleType) -> None:
+    nodes = start(launch_file, cameras="front,rear", source="0,rear.mp4", image_topic="image")
+    assert set(nodes) == {"/emotion_node", "/front/camera_node", "/rear/camera_node"}
+    assert parameters(nodes["/emotion_node"]) == {"cameras": ("front", "rear")}
+    assert nodes["/emotion_node"].expanded_remapping_rules == [
+        ("front/image_raw", "front/image"),
+        ("rear/image_raw", "rear/image"),
+    ]
+    assert parameters(nodes["/front/camera_node"]) == {"source": "0"}
+    assert parameters(nodes["/rear/camera_node"]) == {"source": "rear.mp4"}
+    assert nodes["/rear/camera_node"].expanded_remapping_rules == [("image_raw", "image")]
+
+
+def test_one_camera_with_a_name(launch_file: ModuleType) -> None:
+    nodes = start(launch_file, cameras="front", source="none", image_topic="/eye/image")
+    assert parameters(nodes["emotion_node"]) == {"cameras": ("front",)}
+    assert nodes["emotion_node"].expanded_remapping_rules == [("front/image_raw", "/eye/image")]
+
+
+def test_all_nodes_in_several_namespaces(launch_file: ModuleType) -> None:
+    nodes = start(launch_file, namespace="robot1,robot2", source="sample", use_sim_time="true")
+    assert set(nodes) == {f"/{robot}/{name}" for robot in ("robot1", "robot2") for name in NODES}
+    assert parameters(nodes["/robot2/camera_node"]) == {"source": "sample", "use_sim_time": True}
+    assert parameters(nodes["/robot2/emotion_node"]) == {"use_sim_time": True}
+
+
+def test_absolute_topic_of_several_cameras_is_refused(launch_file: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="would be the same for all 2 cameras"):
+        start(launch_file, cameras="front,rear", image_topic="/image")
+
+
+def test_every_camera_needs_a_source(launch_file: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="source:=0,1 names 2 sources for 3 cameras; give one"):
+        start(launch_file, cameras="front,rear,side", source="0,1")
+
+
+def test_file_name_with_a_comma(launch_file: ModuleType) -> None:
+    assert parameters(start(launch_file, source="a,b.mp4")["camera_node"]) == {"source": "a,b.mp4"}
+
+
+def test_rviz_shows_the_first_camera(
+    launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_file, "get_package_prefix", lambda name: "/opt/ros")
+    nodes = start(launch_file, rviz="true", namespace="a,b", cameras="front,rear", source="none")
+    assert set(nodes) == {"/a/emotion_node", "/b/emotion_node", "/a/front/rviz"}
 
 
 def test_rviz_is_looked_for_before_a_node_starts(
@@ -208,14 +264,39 @@ sys.exit(service.run())
 """
 
 
+@pytest.mark.parametrize(
+    ("arguments", "topics", "nodes"),
+    [
+        pytest.param(["namespace:=launched"], ["/launched/emotions"], 2, id="one_camera"),
+        pytest.param(
+            ["namespace:=launched", "cameras:=front,rear"],
+            ["/launched/front/emotions", "/launched/rear/emotions"],
+            3,
+            id="two_cameras",
+        ),
+        pytest.param(
+            ["namespace:=robot1,robot2"],
+            ["/robot1/emotions", "/robot2/emotions"],
+            4,
+            id="two_namespaces",
+        ),
+    ],
+)
 def test_launched_nodes_read_emotions_and_end_together(
-    launch_file: ModuleType, peer: RosPeer, tmp_path: Path
+    launch_file: ModuleType,
+    peer: RosPeer,
+    tmp_path: Path,
+    arguments: list[str],
+    topics: list[str],
+    nodes: int,
 ) -> None:
-    command = ["-c", LAUNCH, str(launch_file.__file__)]
-    arguments = ["source:=sample", "rate_hz:=5", "namespace:=launched", "log_level:=warn"]
-    with running([*command, *arguments], tmp_path / "log") as process:
-        results = peer.listen(EmotionArray, "/launched/emotions")
-        peer.wait_until(lambda: any(result.emotions for result in results), "a face")
+    command = ["-c", LAUNCH, str(launch_file.__file__), "source:=sample", "rate_hz:=5"]
+    with running([*command, *arguments, "log_level:=warn"], tmp_path / "log") as process:
+        for topic in topics:
+            results = peer.listen(EmotionArray, topic)
+            peer.wait_until(
+                lambda results=results: any(result.emotions for result in results), "a face"
+            )
         assert process.stop(signal.SIGINT) == 0
-        assert process.log.count("process has finished cleanly") == 2
+        assert process.log.count("process has finished cleanly") == nodes
         assert "Traceback" not in process.log

@@ -13,6 +13,8 @@ _COMMANDS = {
     "demo": "deepfer_ros.cli.demo:demo",
     "camera": "deepfer_ros.cli.camera:camera",
     "classify": "deepfer_ros.cli.classify:classify",
+    "bench": "deepfer_ros.cli.bench:bench",
+    "bag": "deepfer_ros.cli.bag:bag",
     "doctor": "deepfer_ros.cli.doctor:doctor",
     "fetch-detector": "deepfer_ros.cli.fetch_detector:fetch_detector",
     "train": "deepfer_training.commands:train",
@@ -29,7 +31,11 @@ _ROS_ADVICE = (
     "Source ROS 2 and the workspace that deepfer was built in (. install/setup.bash), or use "
     "'. scripts/env.sh' in the repository after 'make setup'."
 )
+_BAG_ADVICE = "Install it with 'pip install rosbags'."
 _ADVICE = {
+    "rosbags": _BAG_ADVICE,
+    "apsw": _BAG_ADVICE,
+    "backports": _BAG_ADVICE,
     "keras": _TRAINING_ADVICE,
     "tensorflow": _TRAINING_ADVICE,
     "sklearn": _TRAINING_ADVICE,

@@ -1,0 +1,1 @@
+"""How fast deepfer is on this machine: what `deepfer bench` measures."""

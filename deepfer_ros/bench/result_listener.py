@@ -1,0 +1,96 @@
+"""Listens to the results of the emotion node and notes when each one came. Needs ROS."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from deepfer.msg import EmotionArray
+
+_RESULT_DEPTH = 10
+_SPIN_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One result that has come.
+
+    Attributes:
+        number: Number of the image that it is about; see `image_publisher`.
+        latency_s: Time from the image's stamp until now.
+        faces: How many faces were found.
+    """
+
+    number: int
+    latency_s: float
+    faces: int
+
+
+class ResultListener:
+    """A node in a ROS context of its own that collects what the emotion node publishes.
+
+    Args:
+        namespace: Namespace of the emotion node.
+        annotated: Whether to subscribe to `emotions/image` too, which makes that node draw.
+    """
+
+    def __init__(self, namespace: str, *, annotated: bool) -> None:
+        self.emotions: list[Arrival] = []
+        self.images: list[Arrival] = []
+        self._context = Context()
+        self._context.init(args=[])
+        self._node = Node(
+            "result_listener", namespace=namespace, context=self._context, enable_rosout=False
+        )
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._node.create_subscription(
+            EmotionArray, "emotions", self._on_emotions, QoSProfile(depth=_RESULT_DEPTH)
+        )
+        if annotated:
+            self._node.create_subscription(
+                Image, "emotions/image", self._on_image, QoSProfile(depth=1)
+            )
+
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Take in results until a condition holds; return whether it did in time."""
+        end_s = time.monotonic() + timeout_s
+        while not condition():
+            remaining_s = end_s - time.monotonic()
+            if remaining_s <= 0:
+                return False
+            self._executor.spin_once(timeout_sec=min(_SPIN_S, remaining_s))
+        return True
+
+    def count_publishers(self, topic: str) -> int:
+        """Return how many publishers of a relative topic are known."""
+        return self._node.count_publishers(self._node.resolve_topic_name(topic))
+
+    def take(self) -> tuple[list[Arrival], list[Arrival]]:
+        """Return the results and the annotated images since the last call."""
+        taken = self.emotions, self.images
+        self.emotions, self.images = [], []
+        return taken
+
+    def close(self) -> None:
+        """Leave ROS."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.shutdown()
+
+    def _on_emotions(self, message: EmotionArray) -> None:
+        self.emotions.append(self._arrival(message.header, len(message.emotions)))
+
+    def _on_image(self, message: Image) -> None:
+        self.images.append(self._arrival(message.header, 0))
+
+    def _arrival(self, header: Header, faces: int) -> Arrival:
+        now_ns = self._node.get_clock().now().nanoseconds
+        stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
+        return Arrival(int(header.frame_id), (now_ns - stamp_ns) / 1e9, faces)

@@ -1,0 +1,74 @@
+"""`deepfer bench`: how fast deepfer is on this machine."""
+
+import click
+
+# In words here: the modules that measure take a second to load.
+SECTION_NAMES = ("import", "stages", "messages", "recognize", "node", "flood", "soak")
+
+
+@click.command()
+@click.option(
+    "--only",
+    "sections",
+    multiple=True,
+    type=click.Choice(SECTION_NAMES),
+    metavar="SECTION",
+    help=f"Measure this section only; may be repeated: {', '.join(SECTION_NAMES)}.  "
+    "[default: all but soak]",
+)
+@click.option("--quick", is_flag=True, help="Small frames only, and not for long: rough figures.")
+@click.option(
+    "--soak-s",
+    "soak_seconds",
+    type=click.FloatRange(min=5, max=86400),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the section soak lasts.",
+)
+@click.option(
+    "--model",
+    default="deepfer48",
+    show_default=True,
+    help="Name of a model that comes with deepfer, or path of a bundle folder or model file.",
+)
+@click.option(
+    "--detector",
+    default="auto",
+    show_default=True,
+    help="yunet, libfacedetection, haar or auto: the best that is installed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def bench(
+    sections: tuple[str, ...],
+    quick: bool,
+    soak_seconds: float,
+    model: str,
+    detector: str,
+    as_json: bool,
+) -> None:
+    """Measure how fast deepfer is on this machine.
+
+    \b
+    import     import deepfer_ros, in new processes
+    stages     each stage of recognition, beside the least time that this machine allows
+    messages   conversions from and to ROS messages
+    recognize  a whole frame, by size and number of faces
+    node       the emotion node over topics between processes, at 30 images a second
+    flood      the same at 120 images a second: the highest rate that it sustains
+    soak       the same for long: neither latency nor memory may grow
+
+    Other programs on the machine disturb the figures; end them first. Everything takes about
+    three minutes.
+    """  # noqa: D301 - click knows the end of wrapping by this character
+    # OpenCV, LiteRT and ROS take a moment to import; --help and wrong options must not wait.
+    from deepfer_ros.cli.bench_run import run
+
+    run(
+        sections,
+        quick=quick,
+        soak_seconds=soak_seconds,
+        model=model,
+        detector=detector,
+        as_json=as_json,
+    )

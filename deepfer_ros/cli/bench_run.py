@@ -1,0 +1,48 @@
+"""Run the benchmark for `deepfer bench` and print what it measured."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+
+from deepfer_ros.bench.errors import BenchError
+from deepfer_ros.bench.report import print_report
+from deepfer_ros.bench.run import plan_bench, run_bench
+from deepfer_ros.camera_sources import CameraError
+from deepfer_ros.recognition.errors import RecognitionError
+from deepfer_ros.transport import prepare_transport
+
+
+def run(
+    sections: tuple[str, ...],
+    *,
+    quick: bool,
+    soak_seconds: float,
+    model: str,
+    detector: str,
+    as_json: bool,
+) -> None:
+    """Measure and print; see the options of `deepfer bench`.
+
+    Raises:
+        click.ClickException: Something that is needed is missing or does not work.
+    """
+    plan = plan_bench(
+        sections, quick=quick, model=model, detector=detector, soak_seconds=soak_seconds
+    )
+    if not plan.sections:
+        reasons = {f"{name}: {reason}" for name, reason in plan.left_out.items()}
+        raise click.ClickException(f"Nothing can be measured ({'; '.join(sorted(reasons))}).")
+    progress = Console(stderr=True)
+    prepare_transport()
+    try:
+        with progress.status("Starting") as status:
+            results = run_bench(plan, report=status.update)
+    except (BenchError, CameraError, RecognitionError, OSError) as err:
+        raise click.ClickException(str(err)) from err
+    if as_json:
+        json.dump(results, sys.stdout)
+        print()
+    else:
+        print_report(results, Console())

@@ -1,0 +1,60 @@
+"""Tests of `deepfer bench` as a command: options, output, and what it says to mistakes."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Run = Callable[..., "CompletedProcess[str]"]
+
+
+def test_json(run: Run) -> None:
+    result = run("bench", "--quick", "--only", "import", "--only", "recognize", "--json")
+    assert result.returncode == 0, result.stderr
+    results = json.loads(result.stdout)
+    assert {"version", "machine", "detector", "model", "import", "recognize"} <= set(results)
+    assert results["left_out"] == {}
+    assert "node" not in results
+
+
+def test_tables(run: Run) -> None:
+    wide = os.environ | {"COLUMNS": "140"}
+    result = run("bench", "--quick", "--only", "stages", "--only", "import", env=wide)
+    assert result.returncode == 0, result.stderr
+    assert "import deepfer_ros:" in result.stdout
+    for word in ("classify", "640x480", "floor ms", "arithmetic of the network"):
+        assert word in result.stdout
+
+
+def test_flood_and_soak(run: Run) -> None:
+    sections = ("--only", "flood", "--only", "soak", "--soak-s", "5")
+    result = run("bench", "--quick", *sections, "--json")
+    assert result.returncode == 0, result.stderr
+    results = json.loads(result.stdout)
+    (flood,) = results["flood"]
+    assert flood["load"]["rate_hz"] == 120
+    assert flood["received"] > 0
+    assert len(results["soak"]["windows"]) == 10
+    frames = sum(window["received"] for window in results["soak"]["windows"])
+    assert results["soak"]["frames_processed"] == frames
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        pytest.param(["--only", "nothing"], "'nothing' is not one of", id="section"),
+        pytest.param(["--soak-s", "1"], "not in the range", id="soak"),
+        pytest.param(["--only", "recognize", "--model", "gone"], "neither a bundle", id="model"),
+        pytest.param(["--only", "import", "--detector", "x"], "Unknown detector", id="detector"),
+        pytest.param(["surplus"], "unexpected extra argument", id="argument"),
+    ],
+)
+def test_wrong_arguments(run: Run, arguments: list[str], answer: str, tmp_path: Path) -> None:
+    result = run("bench", *arguments, cwd=tmp_path)
+    assert result.returncode != 0
+    assert answer in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""

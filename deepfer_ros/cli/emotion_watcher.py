@@ -14,9 +14,10 @@ from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
-from deepfer.msg import Emotion, EmotionArray
+from deepfer.msg import EmotionArray
 from deepfer_ros.cli.emotion_log import EmotionLog, FaceReading
-from deepfer_ros.messages import from_image_message
+from deepfer_ros.emotion_labels import emotion_labels
+from deepfer_ros.image_conversion import from_image_message
 from deepfer_ros.recognition.images import MAX_IMAGE_PIXELS
 
 _RESULT_DEPTH = 10
@@ -120,15 +121,6 @@ class EmotionWatcher:
         faces = self._face_counts.get(stamp_ns, 0)
         if faces and stamp_ns in self._images:
             self._best = (self._images[stamp_ns], faces)
-
-
-def emotion_labels() -> list[str]:
-    """Return the labels of the probabilities in messages, from the constants of `Emotion`."""
-    # Message classes have their constants as properties of their metaclass.
-    names = [name for name in dir(type(Emotion)) if name.isupper() and not name.startswith("_")]
-    constants = {name: getattr(Emotion, name) for name in names}
-    constants = {name: value for name, value in constants.items() if isinstance(value, int)}
-    return [name.lower() for name in sorted(constants, key=constants.__getitem__)]
 
 
 def _keep(entries: "OrderedDict[int, _T]", stamp_ns: int, entry: _T) -> None:

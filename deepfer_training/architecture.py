@@ -1,51 +1,118 @@
 """Network architectures."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import layers
 
 from deepfer_training.config import NetworkConfig
+from deepfer_training.fused_layers import ConvNormRelu
+
+_STEM_KERNEL_PX = 5
 
 
 def build_compact_cnn(
-    config: NetworkConfig, input_size_px: int, class_count: int, *, dtype_policy: str = "float32"
+    config: NetworkConfig,
+    input_size_px: int,
+    class_count: int,
+    *,
+    heads: Sequence[str] = ("logits",),
+    dtype_policy: str = "float32",
+    fused: bool = False,
 ) -> keras.Model:
     """Build a plain VGG-like network for grey faces.
 
-    Every stage has two 3x3 convolutions, each with batch normalisation and ReLU; stages are
-    joined by max pooling, and a global average feeds one dense layer (Simonyan & Zisserman 2014,
-    arXiv:1409.1556; Ioffe & Szegedy 2015, arXiv:1502.03167; Lin et al. 2013, arXiv:1312.4400).
+    A stem, if there is one, halves the picture with a 5x5 convolution. Every stage is a row of 3x3
+    convolutions; stages are joined by max pooling, and a global average feeds one dense layer
+    a head. Each convolution is followed by batch normalisation and ReLU (Simonyan & Zisserman
+    2014, arXiv:1409.1556; Ioffe & Szegedy 2015, arXiv:1502.03167; Lin et al. 2013,
+    arXiv:1312.4400).
 
     The model takes float32 (N, S, S, 1) grey values from 0 to 255 and scales them itself. It
-    returns float32 (N, C) probabilities; the layer before the softmax is called `logits`.
+    returns float32 (N, C) probabilities, one such array a head.
 
     Args:
         config: Shape of the network.
         input_size_px: S, side of the square input in pixels.
         class_count: C, number of classes.
+        heads: Name of each dense layer before a softmax; the softmax of the head `x` is called
+            `x_probabilities`.
         dtype_policy: Keras dtype policy of the convolutions, for example `mixed_bfloat16`.
+        fused: Use `ConvNormRelu` layers: for training. Without, the model holds only layers that
+            every Keras knows. `copy_weights` joins the two.
     """
     pixels = layers.Input((input_size_px, input_size_px, 1), name="pixels")
     x = layers.Rescaling(1 / 255, name="rescale", dtype=dtype_policy)(pixels)
-    for stage, width in enumerate(config.widths, start=1):
-        if stage > 1:
-            x = layers.MaxPooling2D(name=f"stage{stage}_pool", dtype=dtype_policy)(x)
-        for block in (1, 2):
-            name = f"stage{stage}_block{block}"
-            x = layers.Conv2D(
+    convolve = _convolve_fused if fused else _convolve
+    options: dict[str, Any] = {"momentum": config.norm_momentum, "dtype": dtype_policy}
+    if config.stem_width:
+        x = convolve(
+            x, config.stem_width, _STEM_KERNEL_PX, stride=2, pool=False, name="stem", **options
+        )
+    for stage, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True), 1):
+        for block in range(1, blocks + 1):
+            x = convolve(
+                x,
                 width,
                 3,
-                padding="same",
-                use_bias=False,
-                kernel_initializer="he_normal",
-                name=f"{name}_conv",
-                dtype=dtype_policy,
-            )(x)
-            x = layers.BatchNormalization(
-                momentum=config.norm_momentum, name=f"{name}_norm", dtype=dtype_policy
-            )(x)
-            x = layers.ReLU(name=f"{name}_relu", dtype=dtype_policy)(x)
+                stride=1,
+                pool=stage > 1 and block == 1,
+                name=f"stage{stage}_block{block}",
+                **options,
+            )
     x = layers.GlobalAveragePooling2D(name="pool", dtype=dtype_policy)(x)
     x = layers.Dropout(config.dropout, name="dropout", dtype=dtype_policy)(x)
-    logits = layers.Dense(class_count, name="logits", dtype="float32")(x)
-    probabilities = layers.Softmax(name="probabilities", dtype="float32")(logits)
-    return keras.Model(pixels, probabilities, name="compact_cnn")
+    outputs = [
+        layers.Softmax(name=f"{head}_probabilities", dtype="float32")(
+            layers.Dense(class_count, name=head, dtype="float32")(x)
+        )
+        for head in heads
+    ]
+    return keras.Model(pixels, outputs if len(outputs) > 1 else outputs[0], name="compact_cnn")
+
+
+def copy_weights(trained: keras.Model, plain: keras.Model, head: str) -> None:
+    """Copy the weights of a `fused` network with several heads to a plain one with `logits`.
+
+    Args:
+        trained: Has `ConvNormRelu` layers and a head of the name `head`.
+        plain: Same shape, neither fused nor with more than one head.
+        head: Name of the head to copy.
+    """
+    for layer in trained.layers:
+        if isinstance(layer, ConvNormRelu):
+            plain.get_layer(f"{layer.name}_conv").set_weights(layer.conv.get_weights())
+            plain.get_layer(f"{layer.name}_norm").set_weights(layer.norm.get_weights())
+    plain.get_layer("logits").set_weights(trained.get_layer(head).get_weights())
+
+
+def _convolve_fused(x: Any, width: int, kernel_px: int, **options: Any) -> Any:  # noqa: ANN401 - Keras tensors and layer options
+    return ConvNormRelu(width, kernel_px, **options)(x)
+
+
+def _convolve(
+    x: Any,  # noqa: ANN401 - a Keras tensor
+    width: int,
+    kernel_px: int,
+    *,
+    stride: int,
+    pool: bool,
+    momentum: float,
+    name: str,
+    dtype: str,
+) -> Any:  # noqa: ANN401 - a Keras tensor
+    if pool:
+        x = layers.MaxPooling2D(name=f"{name}_pool", dtype=dtype)(x)
+    x = layers.Conv2D(
+        width,
+        kernel_px,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+        dtype=dtype,
+    )(x)
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_norm", dtype=dtype)(x)
+    return layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)

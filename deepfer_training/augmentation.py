@@ -13,8 +13,8 @@ def augment(
     """Return randomly changed copies of grey pictures.
 
     Each picture is mirrored, rotated, scaled and shifted in one resampling step, changed in
-    contrast and brightness, and sometimes loses a rectangle ("random erasing", Zhong et al. 2017,
-    arXiv:1708.04896).
+    contrast and brightness, sometimes blurred, sometimes compressed, and sometimes loses
+    a rectangle ("random erasing", Zhong et al. 2017, arXiv:1708.04896).
 
     Args:
         images: uint8 (N, H, W), grey.
@@ -40,6 +40,11 @@ def _augment_one(
     mean = float(warped.mean())
     lit = (warped.astype(np.float32) - mean) * contrast + mean + brightness
     changed = np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+    if rng.random() < config.blur_probability:
+        sigma_px = rng.uniform(0.2, max(config.blur_sigma_px, 0.2))
+        changed = np.asarray(cv2.GaussianBlur(changed, (0, 0), sigmaX=sigma_px), np.uint8)
+    if rng.random() < config.jpeg_probability:
+        changed = _compress(changed, int(rng.integers(config.jpeg_quality_min, 91)))
     if rng.random() < config.erasing_probability:
         _erase_rectangle(changed, config, rng)
     return changed
@@ -60,6 +65,11 @@ def _random_affine(
         matrix = matrix @ mirror
     matrix[:, 2] += shift
     return matrix
+
+
+def _compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def _erase_rectangle(

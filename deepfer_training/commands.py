@@ -28,7 +28,7 @@ _ferplus = click.option("--ferplus", type=_FILE, help="FER+ votes: fer2013new.cs
 @click.option("--output", required=True, type=_FILE, help="Run folder, made if missing.")
 @click.option("--resume", is_flag=True, help="Go on with a broken run in the run folder.")
 def train(recipe: Path, data: Path, ferplus: Path | None, output: Path, resume: bool) -> None:
-    """Train a model by RECIPE, a YAML file; see config/training/."""
+    """Train a network by RECIPE, a YAML file; see config/training/."""
     console = _prepare()
     # Keras takes seconds to import; only the commands that need it pay for it.
     from deepfer_training import training
@@ -40,7 +40,7 @@ def train(recipe: Path, data: Path, ferplus: Path | None, output: Path, resume: 
         dataset = _read(data, ferplus, console)
         with _progress(console) as progress:
             task = progress.add_task("Training", total=None)
-            path = training.train(
+            paths = training.train(
                 config,
                 dataset,
                 output,
@@ -51,7 +51,8 @@ def train(recipe: Path, data: Path, ferplus: Path | None, output: Path, resume: 
             )
     except TrainingError as err:
         raise click.ClickException(str(err)) from err
-    click.echo(f"Trained model: {path}")
+    for path in paths:
+        click.echo(f"Trained model: {path}")
 
 
 @click.command()
@@ -82,7 +83,7 @@ def evaluate(
     """Measure MODEL on FER-2013.
 
     MODEL is the name of a bundle that comes with deepfer (deepfer48), a bundle folder, a run
-    folder of 'deepfer train', or a .tflite or .keras file.
+    folder of 'deepfer train' with one model, or a .tflite or .keras file.
     """
     console = _prepare()
     from deepfer_training import evaluation
@@ -154,9 +155,9 @@ def export(
 ) -> None:
     """Write a bundle that deepfer can run from RUN_OR_MODEL.
 
-    RUN_OR_MODEL is a run folder of 'deepfer train' or a .keras file. The LiteRT files are checked
-    against it on PublicTest and refused if they lose too much; the model card is measured on
-    PrivateTest.
+    RUN_OR_MODEL is a run folder of 'deepfer train' with one model, or a .keras file. The LiteRT
+    files are checked against it on PublicTest and refused if they lose too much; the model card
+    is measured on PrivateTest.
     """
     console = _prepare()
     from deepfer_training.export import export_bundle

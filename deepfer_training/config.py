@@ -16,18 +16,29 @@ class NetworkConfig:
     """Shape of the network.
 
     Attributes:
+        stem_width: Channels of a first convolution that halves the picture; 0 leaves it out.
         widths: Channels of each stage, first to last.
+        blocks: Convolutions of each stage, as many numbers as `widths`.
         dropout: Share of features dropped before the last layer, 0 to below 1.
         norm_momentum: Momentum of the means and variances that batch normalisation keeps.
     """
 
+    stem_width: int = 0
     widths: tuple[int, ...] = (32, 64, 128, 256)
+    blocks: tuple[int, ...] = (1, 2, 3, 2)
     dropout: float = 0.3
     norm_momentum: float = 0.99
 
     def __post_init__(self) -> None:
         _require(len(self.widths) > 0, "network.widths", self.widths, "at least one stage")
         _require(min(self.widths) > 0, "network.widths", self.widths, "numbers above 0")
+        _require(self.stem_width >= 0, "network.stem_width", self.stem_width, "0 or more")
+        _require(
+            len(self.blocks) == len(self.widths) and min(self.blocks) > 0,
+            "network.blocks",
+            self.blocks,
+            f"{len(self.widths)} numbers above 0, one a stage",
+        )
         for name in ("dropout", "norm_momentum"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"network.{name}", value, "0 to below 1")
@@ -44,6 +55,10 @@ class AugmentationConfig:
         shift: Largest shift, as a share of the picture's side.
         contrast: Largest change of contrast, as a share of 1.
         brightness: Largest change of brightness, as a share of white.
+        blur_probability: Share of pictures that are blurred.
+        blur_sigma_px: Largest standard deviation of the blur, pixels.
+        jpeg_probability: Share of pictures that are compressed as JPEG and decoded again.
+        jpeg_quality_min: Lowest JPEG quality, 1 to 100; the highest is 90.
         erasing_probability: Share of pictures that lose a rectangle.
         erasing_area_min: Smallest rectangle, as a share of the picture.
         erasing_area_max: Largest rectangle, as a share of the picture.
@@ -55,6 +70,10 @@ class AugmentationConfig:
     shift: float = 0.1
     contrast: float = 0.4
     brightness: float = 0.15
+    blur_probability: float = 0.2
+    blur_sigma_px: float = 1.3
+    jpeg_probability: float = 0.2
+    jpeg_quality_min: int = 15
     erasing_probability: float = 0.25
     erasing_area_min: float = 0.02
     erasing_area_max: float = 0.2
@@ -66,6 +85,9 @@ class AugmentationConfig:
             "shift": 1.0,
             "contrast": 1.0,
             "brightness": 1.0,
+            "blur_probability": 1.0,
+            "blur_sigma_px": 10.0,
+            "jpeg_probability": 1.0,
             "erasing_probability": 1.0,
             "erasing_area_min": 1.0,
             "erasing_area_max": 1.0,
@@ -73,6 +95,12 @@ class AugmentationConfig:
         for name, limit in limits.items():
             value = getattr(self, name)
             _require(0 <= value <= limit, f"augmentation.{name}", value, f"0 to {limit}")
+        _require(
+            1 <= self.jpeg_quality_min <= 90,
+            "augmentation.jpeg_quality_min",
+            self.jpeg_quality_min,
+            "1 to 90",
+        )
         _require(
             self.erasing_area_min <= self.erasing_area_max,
             "augmentation.erasing_area_min",
@@ -122,27 +150,27 @@ class OptimizationConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class FinetuningConfig:
-    """A second, short training that starts from the first one's weights, for other targets.
-
-    The rest of the optimization is as in the first training; there is no warm-up.
+class HeadConfig:
+    """One of the outputs that a network is trained for. Each becomes a model of its own.
 
     Attributes:
-        epochs: Passes over the training split.
-        learning_rate: Start of the cosine schedule.
+        name: Name of the model: letters, digits, `-` and `_`.
         votes_weight: Share of FER+ votes in the targets; the rest is the original label.
+        class_balance: How much more a picture of a rare class counts: its weight is the class's
+            frequency to the power of minus this number. 0 counts all alike, 1 makes all classes
+            count alike.
     """
 
-    epochs: int = 4
-    learning_rate: float = 0.01
-    votes_weight: float = 0.0
+    name: str = "model"
+    votes_weight: float = 0.5
+    class_balance: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "finetuning.epochs", self.epochs, "1 or more")
-        _require(self.learning_rate > 0, "finetuning.learning_rate", self.learning_rate, "> 0")
-        _require(
-            0 <= self.votes_weight <= 1, "finetuning.votes_weight", self.votes_weight, "0 to 1"
-        )
+        usable = self.name.replace("-", "").replace("_", "").isalnum() and self.name.isascii()
+        _require(usable, "heads.name", self.name, "letters, digits, - and _")
+        for name in ("votes_weight", "class_balance"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"heads.{name}", value, "0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,28 +180,32 @@ class TrainingConfig:
     Attributes:
         name: Name of the model, used for the bundle.
         seed: Seed of initial weights, order and augmentation.
-        votes_weight: Share of FER+ votes in the targets; the rest is the original label.
         crop_margin: Border that the runtime adds around a detected face, as a share of its side,
             so that crops look like the training pictures.
         dtype_policy: Keras dtype policy while training; the exported model is float32.
         network: Shape of the network.
         augmentation: How strongly training pictures are changed.
         optimization: How the weights are found.
-        finetuning: A second training for other targets, or none.
+        heads: What the network learns at the same time, sharing all but the last layer.
     """
 
     name: str = "deepfer48"
     seed: int = 1
-    votes_weight: float = 0.5
     crop_margin: float = 0.1
     dtype_policy: str = "float32"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
-    finetuning: FinetuningConfig | None = None
+    heads: tuple[HeadConfig, ...] = field(default_factory=lambda: (HeadConfig(),))
 
     def __post_init__(self) -> None:
-        _require(0 <= self.votes_weight <= 1, "votes_weight", self.votes_weight, "0 to 1")
+        names = [head.name for head in self.heads]
+        _require(
+            len(names) > 0 and len(set(names)) == len(names),
+            "heads",
+            names,
+            "one or more of different names",
+        )
         _require(0 <= self.crop_margin <= 1, "crop_margin", self.crop_margin, "0 to 1")
         policies = ("float32", "mixed_bfloat16", "mixed_float16")
         _require(
@@ -234,7 +266,10 @@ def _convert(hint: Any, value: object, name: str) -> object:  # noqa: ANN401 - a
     if get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{name} must be a list, got {value!r}.")
-        return tuple(_convert(get_args(hint)[0], item, name) for item in value)
+        return tuple(
+            _convert(get_args(hint)[0], item, f"{name}[{position}]")
+            for position, item in enumerate(value)
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

@@ -29,10 +29,16 @@ from deepfer_training.model_files import (
     LITERT_FILE,
     ModelFile,
     file_sha256,
+    find_keras_model,
     find_model,
     read_bundle,
 )
-from deepfer_training.training import RECIPE_FILE, RUN_FILE, read_run_file
+from deepfer_training.training import (
+    RECIPE_FILE,
+    RUN_FILE,
+    read_run_file,
+    watched_labels,
+)
 
 CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")
 """Which labels the probabilities may be calibrated for; auto takes those that the last training of
@@ -73,6 +79,7 @@ class _Source:
     crop_margin: float
     recipe: dict[str, Any] | None
     training: dict[str, Any] | None
+    head: dict[str, Any] | None
 
 
 def export_bundle(
@@ -91,7 +98,7 @@ def export_bundle(
     PrivateTest is only measured, for the model card.
 
     Args:
-        source: Run folder of `deepfer train`, bundle folder or `.keras` file.
+        source: Run folder of `deepfer train` with one model, bundle folder or `.keras` file.
         output: Folder of the bundle; its name is the bundle's name.
         dataset: FER-2013, with or without FER+ votes.
         calibrate: One of `CALIBRATION_LABELS`.
@@ -131,21 +138,19 @@ def export_bundle(
 
 
 def choose_calibration_labels(
-    calibrate: str, recipe: dict[str, Any] | None, dataset: FaceDataset
+    calibrate: str, head: dict[str, Any] | None, dataset: FaceDataset
 ) -> str:
     """Return which labels the probabilities are calibrated for: fer2013, ferplus or none.
 
     Args:
         calibrate: One of `CALIBRATION_LABELS`.
-        recipe: The recipe of the model, if it is known.
+        head: What the recipe says about the model's head, if it is known.
         dataset: The data set.
     """
     if calibrate != "auto":
         return calibrate
-    recipe = recipe or {}
-    last_training = recipe.get("finetuning") or recipe
-    mostly_votes = last_training.get("votes_weight", 0.0) > 0.5
-    return "ferplus" if mostly_votes and dataset.votes is not None else "fer2013"
+    votes_weight = (head or {}).get("votes_weight", 0.0)
+    return watched_labels(votes_weight, has_votes=dataset.votes is not None)
 
 
 def _write_files(
@@ -160,7 +165,7 @@ def _write_files(
     """Write model files and description into `folder` and return the description."""
     faces = {split: dataset.split(split) for split in ("PublicTest", "PrivateTest")}
     report("Calibrating on PublicTest")
-    calibration_labels = choose_calibration_labels(calibrate, trained.recipe, dataset)
+    calibration_labels = choose_calibration_labels(calibrate, trained.head, dataset)
     model, calibration = _calibrate(trained.model, faces["PublicTest"], calibration_labels)
     model.save(folder / KERAS_FILE)
     examples = _choose_examples(dataset.split("Training"), trained.recipe)
@@ -190,6 +195,7 @@ def _write_files(
         "metrics": metrics,
         "provenance": {
             "recipe": trained.recipe,
+            "head": trained.head,
             "training": trained.training,
             "calibration": {
                 "labels": calibration_labels,
@@ -207,7 +213,7 @@ def _write_files(
 
 
 def _read_source(source: Path) -> _Source:
-    path = source / KERAS_FILE if source.is_dir() else source
+    path = find_keras_model(source) if source.is_dir() else source
     if path.suffix != ".keras":
         raise ModelFileError(f"{path} is no .keras file; only Keras models can be exported.")
     described = find_model(path)
@@ -215,11 +221,14 @@ def _read_source(source: Path) -> _Source:
     if (path.parent / BUNDLE_FILE).exists():
         provenance = read_bundle(path.parent).get("provenance", {})
         recipe, training = provenance.get("recipe"), provenance.get("training")
+        head = provenance.get("head")
     else:
         recipe, training = (
             read_run_file(file) if file.exists() else None
             for file in (path.parent / RECIPE_FILE, path.parent / RUN_FILE)
         )
+        heads = {head["name"]: head for head in (recipe or {}).get("heads", [])}
+        head = heads.get(path.stem)
     if described.labels not in (None, LABELS):
         raise ModelFileError(
             f"{path} has the labels {', '.join(described.labels or ())}, "
@@ -228,7 +237,7 @@ def _read_source(source: Path) -> _Source:
     crop_margin = described.crop_margin
     if crop_margin is None:
         crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
-    return _Source(model, crop_margin, recipe, training)
+    return _Source(model, crop_margin, recipe, training, head)
 
 
 def _load_keras_model(path: Path) -> keras.Model:

@@ -1,7 +1,7 @@
 """Write the model card of a bundle from what was measured."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,8 @@ def _training(bundle: dict[str, Any]) -> str:
     recipe, training = provenance["recipe"], provenance["training"]
     if recipe is None:
         return "## Training\n\nThe exported model came without a record of its training.\n"
-    votes = recipe["votes_weight"]
+    head = provenance["head"] or {"votes_weight": 0.0, "class_balance": 0.0}
+    votes, others = head["votes_weight"], _other_heads(recipe, head)
     optimization, network = recipe["optimization"], recipe["network"]
     targets = (
         "The targets are the original labels of FER-2013."
@@ -121,13 +122,14 @@ def _training(bundle: dict[str, Any]) -> str:
         f"{_percent(votes, 0)} share of the FER+ voters for each of the seven classes."
     )
     rows = [
-        ("network", f"VGG-like, stages of {_join(network['widths'])} channels, "
-         f"dropout {network['dropout']}"),
+        ("network", _describe_network(network)),
+        ("trained together with", ", ".join(others) or "nothing else"),
+        ("class balance", f"a picture counts by its class's frequency to the power of "
+         f"-{head['class_balance']:g}"),
         ("epochs", f"{optimization['epochs']}, batches of {optimization['batch_size']}"),
         ("optimizer", f"SGD, Nesterov momentum {optimization['momentum']}, cosine schedule from "
          f"{optimization['learning_rate']} after {optimization['warmup_epochs']} epochs of "
          f"warm-up, decoupled weight decay {optimization['weight_decay']}"),
-        ("finetuning", _describe_finetuning(recipe.get("finetuning"))),
         ("weights kept", f"moving average, momentum {optimization['ema_momentum']}, of the last "
          "epoch: no checkpoint is picked by its score"),
         ("label smoothing", str(optimization["label_smoothing"])),
@@ -146,15 +148,22 @@ def _training(bundle: dict[str, Any]) -> str:
     return f"## Training\n\n{_paragraph(targets)}\n\n{_table(('', ''), rows)}"
 
 
-def _describe_finetuning(finetuning: dict[str, Any] | None) -> str:
-    if finetuning is None:
-        return "none"
-    votes = finetuning["votes_weight"]
-    targets = "the original labels" if votes == 0 else f"targets with {_percent(votes, 0)} votes"
-    return (
-        f"{finetuning['epochs']} more epochs on {targets}, cosine schedule from "
-        f"{finetuning['learning_rate']}"
-    )
+def _other_heads(recipe: dict[str, Any], head: dict[str, Any]) -> list[str]:
+    """Describe what the network learnt beside this head, with all but the last layer shared."""
+    return [
+        f"{other['name']} ({_percent(other['votes_weight'], 0)} votes)"
+        for other in recipe["heads"]
+        if other != head
+    ]
+
+
+def _describe_network(network: dict[str, Any]) -> str:
+    stem = f"stem of {network['stem_width']} channels, " if network["stem_width"] else ""
+    stages = [
+        f"{blocks} x {width}"
+        for blocks, width in zip(network["blocks"], network["widths"], strict=True)
+    ]
+    return f"VGG-like, {stem}stages of {_join(stages)} channels, dropout {network['dropout']}"
 
 
 def _describe_augmentation(augmentation: dict[str, Any]) -> str:
@@ -164,6 +173,10 @@ def _describe_augmentation(augmentation: dict[str, Any]) -> str:
         f"shift {_percent(augmentation['shift'], 0)}",
         f"contrast ±{_percent(augmentation['contrast'], 0)}",
         f"brightness ±{_percent(augmentation['brightness'], 0)}",
+        f"{_percent(augmentation['blur_probability'], 0)} blurred with a standard deviation up to "
+        f"{augmentation['blur_sigma_px']:g} px",
+        f"{_percent(augmentation['jpeg_probability'], 0)} compressed as JPEG of quality "
+        f"{augmentation['jpeg_quality_min']} or more",
         f"a rectangle erased in {_percent(augmentation['erasing_probability'], 0)} of the "
         "pictures",
     ]
@@ -390,5 +403,5 @@ def _interval(bounds: list[float], factor: float = 100, digits: int = 1) -> str:
     return f"{factor * bounds[0]:.{digits}f} to {factor * bounds[1]:.{digits}f}"
 
 
-def _join(values: list[int]) -> str:
+def _join(values: Sequence[object]) -> str:
     return ", ".join(str(value) for value in values)

@@ -47,7 +47,7 @@ def find_model(model: str | Path) -> ModelFile:
 
     Args:
         model: Name of a bundle that comes with deepfer, a bundle folder, a run folder of
-            `deepfer train`, or a `.tflite` or `.keras` file.
+            `deepfer train` with one model, or a `.tflite` or `.keras` file.
 
     Raises:
         ModelFileError: There is no such model, or its bundle is wrong or does not fit the file.
@@ -147,10 +147,23 @@ def _model_in(folder: Path) -> ModelFile:
     """Return the LiteRT model of a bundle folder, or the Keras model of a run folder."""
     if (folder / BUNDLE_FILE).exists():
         return describe_model_file(folder / LITERT_FILE)
-    path = folder / KERAS_FILE
-    if not path.exists():
+    return ModelFile(find_keras_model(folder), name=folder.resolve().name)
+
+
+def find_keras_model(folder: Path) -> Path:
+    """Return the Keras model of a bundle folder or of a run folder with one model.
+
+    Raises:
+        ModelFileError: There is none, or more than one.
+    """
+    paths = sorted(folder.glob("*.keras"))
+    if not paths:
         raise ModelFileError(
-            f"{folder} holds neither {BUNDLE_FILE} nor {KERAS_FILE}: it is no bundle and no "
+            f"{folder} holds neither {BUNDLE_FILE} nor a .keras file: it is no bundle and no "
             "finished run. 'deepfer train … --resume' goes on with a run that was broken off."
         )
-    return ModelFile(path, name=folder.resolve().name)
+    if len(paths) > 1:
+        raise ModelFileError(
+            f"{folder} holds several models; give one of {', '.join(map(str, paths))}."
+        )
+    return paths[0]

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_training.architecture import build_compact_cnn
+from deepfer_training.architecture import build_compact_cnn, copy_weights
 from deepfer_training.augmentation import augment
 from deepfer_training.config import (
     AugmentationConfig,
+    HeadConfig,
     OptimizationConfig,
     TrainingConfig,
     config_from_dict,
@@ -29,43 +30,23 @@ from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset
 RECIPE_FILE = "recipe.json"
 RUN_FILE = "run.json"
 LOG_FILE = "log.csv"
-MODEL_FILE = "model.keras"
 _CHECKPOINT_FOLDER = "checkpoint"
-_FINETUNING_FOLDER = "checkpoint_finetuning"
 _CHECKPOINT_STATE = "state.json"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Stage:
-    """One of the trainings that follow each other in a run.
-
-    Attributes:
-        optimization: How the weights are found.
-        votes_weight: Share of FER+ votes in the targets.
-        checkpoints: Folder of its checkpoint.
-        first_epoch: Number of epochs in the stages before it.
-    """
-
-    optimization: OptimizationConfig
-    votes_weight: float
-    checkpoints: Path
-    first_epoch: int = 0
-
-    @property
-    def last_epoch(self) -> int:
-        """Number of epochs when it is done."""
-        return self.first_epoch + self.optimization.epochs
+_Arrays = tuple[NDArray[np.float32], ...]
 
 
 def augmented_batches(
     images: NDArray[np.uint8],
-    targets: NDArray[np.float32],
+    targets: _Arrays,
+    weights: _Arrays,
     *,
     batch_size: int,
     augmentation: AugmentationConfig,
     seed: int,
     first_epoch: int = 0,
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+) -> Iterator[tuple[NDArray[np.float32], _Arrays, _Arrays]]:
     """Yield batches for ever, shuffled and augmented anew in every epoch.
 
     What a batch holds depends on (seed, epoch, position) alone, so that a resumed run sees the
@@ -73,14 +54,15 @@ def augmented_batches(
 
     Args:
         images: uint8 (N, H, W), grey.
-        targets: float32 (N, C), rows sum to 1.
+        targets: Of each head: float32 (N, C), rows sum to 1.
+        weights: Of each head: float32 (N,), how much a picture counts.
         batch_size: B, pictures a batch, at most N.
         augmentation: How strongly pictures are changed.
         seed: Seed of order and augmentation.
         first_epoch: Epoch to begin with, counted from 0.
 
     Yields:
-        float32 images (B, H, W, 1) from 0 to 255, and float32 targets (B, C).
+        float32 images (B, H, W, 1) from 0 to 255, and the targets and weights of each head.
     """
     for epoch in itertools.count(first_epoch):
         order = np.random.default_rng((seed, epoch)).permutation(len(images))
@@ -88,7 +70,23 @@ def augmented_batches(
             rows = order[position * batch_size : (position + 1) * batch_size]
             rng = np.random.default_rng((seed, epoch, position))
             changed = augment(images[rows], augmentation, rng)
-            yield changed[..., np.newaxis].astype(np.float32), targets[rows]
+            yield (
+                changed[..., np.newaxis].astype(np.float32),
+                tuple(values[rows] for values in targets),
+                tuple(values[rows] for values in weights),
+            )
+
+
+def class_weights(targets: NDArray[np.float32], class_balance: float) -> NDArray[np.float32]:
+    """Return how much each picture counts, float32 (N,), 1 on average.
+
+    Args:
+        targets: float32 (N, C), rows sum to 1.
+        class_balance: See `HeadConfig`.
+    """
+    frequencies = np.maximum(targets.mean(axis=0, dtype=np.float64), 1e-6)
+    weights = targets @ frequencies**-class_balance
+    return np.asarray(weights / weights.mean(), np.float32)
 
 
 class _ReportSteps(keras.callbacks.Callback):
@@ -144,23 +142,23 @@ def train(
     command: str = "",
     report: Callable[[str], None] = print,
     on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> Path:
-    """Train a model on the Training split and watch it on the PublicTest split.
+) -> list[Path]:
+    """Train a network on the Training split and watch it on the PublicTest split.
 
-    The moving average of the weights after the last epoch is what is kept; finetuning starts from
-    that of the first training. PrivateTest is not touched.
+    The moving average of the weights after the last epoch is what is kept. PrivateTest is not
+    touched.
 
     Args:
         config: The recipe.
         dataset: FER-2013, with FER+ votes if the recipe uses them.
-        run_folder: Gets the recipe, versions, log, checkpoint and the model.
+        run_folder: Gets the recipe, versions, log, checkpoint and the models.
         resume: Go on after the last whole epoch of a broken run.
         command: The command that does this, to be recorded.
         report: Called with one line an epoch.
         on_step: Called after every step with the steps done and their number in all.
 
     Returns:
-        Path of the trained Keras model, with float32 layers.
+        Path of the trained Keras model of each head, with float32 layers.
 
     Raises:
         ConfigError: The recipe in the folder is not one that this version knows.
@@ -170,79 +168,85 @@ def train(
     """
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
-    stages = _plan_stages(config, run_folder)
-    targets = [training.soft_targets(stage.votes_weight) for stage in stages]
+    targets = tuple(training.soft_targets(head.votes_weight) for head in config.heads)
     _open_run_folder(run_folder, config, _describe_run(config, dataset, command), resume=resume)
 
     keras.utils.set_random_seed(config.seed)
-    model = build_compact_cnn(
-        config.network, IMAGE_SIZE_PX, len(LABELS), dtype_policy=config.dtype_policy
+    network = build_compact_cnn(
+        config.network,
+        IMAGE_SIZE_PX,
+        len(LABELS),
+        heads=[head.name for head in config.heads],
+        dtype_policy=config.dtype_policy,
+        fused=True,
     )
+    epochs, log_path = config.optimization.epochs, run_folder / LOG_FILE
     batch_size = min(config.optimization.batch_size, len(training))
     steps_per_epoch = len(training) // batch_size
-    total_epochs = stages[-1].last_epoch
-    for stage, stage_targets in zip(stages, targets, strict=True):
-        compile_model(model, stage.optimization, steps_per_epoch)
-        epochs_done = _restore_checkpoint(model, stage.checkpoints) or stage.first_epoch
-        if stage.first_epoch < epochs_done:
-            report(f"Resuming after epoch {epochs_done} of {total_epochs}.")
-        if epochs_done < stage.last_epoch:
-            _drop_log_rows(run_folder / LOG_FILE, epochs_done)
-        model.fit(
-            augmented_batches(
-                training.images,
-                stage_targets,
-                batch_size=batch_size,
-                augmentation=config.augmentation,
-                seed=config.seed,
-                first_epoch=epochs_done,
+    compile_network(network, config.optimization, steps_per_epoch)
+    epochs_done = _restore_checkpoint(network, run_folder / _CHECKPOINT_FOLDER)
+    if epochs_done:
+        report(f"Resuming after epoch {epochs_done} of {epochs}.")
+    _drop_log_rows(log_path, epochs_done)
+    network.fit(
+        augmented_batches(
+            training.images,
+            targets,
+            tuple(
+                class_weights(values, head.class_balance)
+                for values, head in zip(targets, config.heads, strict=True)
             ),
-            validation_data=(
-                validation.images[..., np.newaxis].astype(np.float32),
-                np.eye(len(LABELS), dtype=np.float32)[validation.labels],
+            batch_size=batch_size,
+            augmentation=config.augmentation,
+            seed=config.seed,
+            first_epoch=epochs_done,
+        ),
+        validation_data=_validation_arrays(validation, config.heads),
+        validation_batch_size=256,
+        epochs=epochs,
+        initial_epoch=epochs_done,
+        steps_per_epoch=steps_per_epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.SwapEMAWeights(),
+            keras.callbacks.CSVLogger(str(log_path), append=epochs_done > 0),
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, config, logs))
             ),
-            validation_batch_size=256,
-            epochs=stage.last_epoch,
-            initial_epoch=epochs_done,
-            steps_per_epoch=steps_per_epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=[
-                keras.callbacks.SwapEMAWeights(),
-                keras.callbacks.CSVLogger(str(run_folder / LOG_FILE), append=epochs_done > 0),
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, total_epochs, logs))
-                ),
-                _SaveCheckpoint(stage.checkpoints),
-                _ReportSteps(steps_per_epoch, total_epochs, on_step),
-            ],
-        )
-    path = run_folder / MODEL_FILE
-    _as_float32(model, config).save(path)
-    return path
-
-
-def _plan_stages(config: TrainingConfig, run_folder: Path) -> list[_Stage]:
-    first = _Stage(config.optimization, config.votes_weight, run_folder / _CHECKPOINT_FOLDER)
-    if config.finetuning is None:
-        return [first]
-    optimization = dataclasses.replace(
-        config.optimization,
-        epochs=config.finetuning.epochs,
-        learning_rate=config.finetuning.learning_rate,
-        warmup_epochs=0,
+            _SaveCheckpoint(run_folder / _CHECKPOINT_FOLDER),
+            _ReportSteps(steps_per_epoch, epochs, on_step),
+        ],
     )
-    second = _Stage(
-        optimization,
-        config.finetuning.votes_weight,
-        run_folder / _FINETUNING_FOLDER,
-        first_epoch=first.last_epoch,
-    )
-    return [first, second]
+    return [_save_head(network, config, head, run_folder) for head in config.heads]
 
 
-def compile_model(model: keras.Model, config: OptimizationConfig, steps_per_epoch: int) -> None:
-    """Give the model its optimizer, schedule and loss."""
+def _validation_arrays(
+    validation: FaceDataset, heads: Sequence[HeadConfig]
+) -> tuple[NDArray[np.float32], _Arrays, _Arrays]:
+    """Return pictures, and targets and weights of each head.
+
+    A head that learns mostly from votes is watched on the FER+ majority; pictures without one
+    get the weight 0.
+    """
+    targets, weights = [], []
+    for head in heads:
+        watched = watched_labels(head.votes_weight, has_votes=validation.votes is not None)
+        labels = validation.majority_labels() if watched == "ferplus" else validation.labels
+        targets.append(np.eye(len(LABELS), dtype=np.float32)[np.maximum(labels, 0)])
+        weights.append((labels >= 0).astype(np.float32))
+    return validation.images[..., np.newaxis].astype(np.float32), tuple(targets), tuple(weights)
+
+
+def watched_labels(votes_weight: float, *, has_votes: bool) -> str:
+    """Return the labels that a head is mostly trained for, `fer2013` or `ferplus`."""
+    return "ferplus" if votes_weight > 0.5 and has_votes else "fer2013"
+
+
+def compile_network(
+    network: keras.Model, config: OptimizationConfig, steps_per_epoch: int
+) -> None:
+    """Give the network its optimizer, schedule and losses."""
     warmup_steps = config.warmup_epochs * steps_per_epoch
     total_steps = config.epochs * steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -262,10 +266,11 @@ def compile_model(model: keras.Model, config: OptimizationConfig, steps_per_epoc
     # Decay on biases, scales and offsets costs accuracy and regularises nothing
     # (He et al. 2019, arXiv:1812.01187).
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
+    count = len(network.outputs)
+    network.compile(
         optimizer,
-        keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-        metrics=["accuracy"],
+        [keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)] * count,
+        weighted_metrics=[["accuracy"]] * count,
         # XLA has no fast convolution for CPUs; oneDNN, used without it, is twice as fast.
         jit_compile=False,
     )
@@ -370,15 +375,28 @@ def _random_states(model: keras.Model) -> dict[str, list[int]]:
     }
 
 
-def _as_float32(model: keras.Model, config: TrainingConfig) -> keras.Model:
-    """Return the same network with float32 layers, whatever the policy while training was."""
-    exported = build_compact_cnn(config.network, IMAGE_SIZE_PX, len(LABELS))
-    exported.set_weights(model.get_weights())
-    return exported
+def _save_head(
+    network: keras.Model, config: TrainingConfig, head: HeadConfig, run_folder: Path
+) -> Path:
+    """Save one head as a model of plain float32 layers, whatever the policy while training was."""
+    model = build_compact_cnn(config.network, IMAGE_SIZE_PX, len(LABELS))
+    copy_weights(network, model, head.name)
+    path = run_folder / f"{head.name}.keras"
+    model.save(path)
+    return path
 
 
-def _epoch_line(epoch: int, total_epochs: int, logs: dict[str, float]) -> str:
-    return (
-        f"epoch {epoch + 1}/{total_epochs}  loss {logs['loss']:.4f}  "
-        f"PublicTest accuracy {logs['val_accuracy']:.4f}"
+def _epoch_line(epoch: int, config: TrainingConfig, logs: dict[str, float]) -> str:
+    described = ", ".join(
+        f"{head.name} {logs[_validation_accuracy_of(head, config)]:.4f}" for head in config.heads
     )
+    return (
+        f"epoch {epoch + 1}/{config.optimization.epochs}  loss {logs['loss']:.4f}  "
+        f"PublicTest accuracy: {described}"
+    )
+
+
+def _validation_accuracy_of(head: HeadConfig, config: TrainingConfig) -> str:
+    """Return the name under which Keras logs it: a single output is not named."""
+    output = f"{head.name}_probabilities_" if len(config.heads) > 1 else ""
+    return f"val_{output}accuracy"

@@ -93,17 +93,21 @@ def tiny_config() -> TrainingConfig:
         {
             "name": "tiny",
             "seed": 7,
-            "votes_weight": 0.5,
-            "network": {"widths": [8, 16], "dropout": 0.2, "norm_momentum": 0.8},
+            "network": {
+                "stem_width": 0,
+                "widths": [8, 16],
+                "blocks": [2, 2],
+                "dropout": 0.2,
+                "norm_momentum": 0.8,
+            },
             "augmentation": {"rotation_deg": 3.0, "scale": 0.02, "erasing_probability": 0.1},
             "optimization": {
-                "epochs": 6,
+                "epochs": 8,
                 "batch_size": 16,
                 "learning_rate": 0.1,
                 "warmup_epochs": 1,
                 "ema_momentum": 0.8,
             },
-            "finetuning": {"epochs": 2, "learning_rate": 0.01, "votes_weight": 0.0},
         }
     )
 

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +14,7 @@ keras = pytest.importorskip("keras")
 def test_grey_values_in_probabilities_out() -> None:
     from deepfer_training.architecture import build_compact_cnn
 
-    model = build_compact_cnn(NetworkConfig(widths=(4, 8)), 48, 7)
+    model = build_compact_cnn(NetworkConfig(0, (4, 8), (2, 2)), 48, 7)
     faces = np.random.default_rng(0).uniform(0, 255, (3, 48, 48, 1)).astype(np.float32)
 
     probabilities = np.asarray(model.predict_on_batch(faces))
@@ -23,7 +28,7 @@ def test_grey_values_in_probabilities_out() -> None:
 def test_layers_have_the_names_and_widths_that_are_promised() -> None:
     from deepfer_training.architecture import build_compact_cnn
 
-    model = build_compact_cnn(NetworkConfig(widths=(4, 8), dropout=0.2), 48, 7)
+    model = build_compact_cnn(NetworkConfig(3, (4, 8), (1, 2), dropout=0.2), 48, 7)
 
     filters = {
         layer.name: layer.filters
@@ -31,22 +36,78 @@ def test_layers_have_the_names_and_widths_that_are_promised() -> None:
         if isinstance(layer, keras.layers.Conv2D)
     }
     assert filters == {
+        "stem_conv": 3,
         "stage1_block1_conv": 4,
-        "stage1_block2_conv": 4,
         "stage2_block1_conv": 8,
         "stage2_block2_conv": 8,
     }
     assert model.get_layer("dropout").rate == 0.2
     assert model.get_layer("logits").units == 7
-    assert model.get_layer("stage2_pool").output.shape == (None, 24, 24, 4)
+    assert model.get_layer("stage2_block1_pool").output.shape == (None, 12, 12, 4)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_logits_are_float32_whatever_the_policy(policy: str) -> None:
     from deepfer_training.architecture import build_compact_cnn
 
-    model = build_compact_cnn(NetworkConfig(widths=(4,)), 48, 7, dtype_policy=policy)
+    model = build_compact_cnn(NetworkConfig(0, (4,), (1,)), 48, 7, dtype_policy=policy)
 
     assert model.get_layer("stage1_block1_conv").dtype_policy.name == policy
     assert model.get_layer("logits").dtype_policy.name == "float32"
     assert model.output.dtype == "float32"
+
+
+@pytest.mark.parametrize("stem_width", [0, 3])
+def test_fused_layers_calculate_what_the_plain_ones_do(stem_width: int) -> None:
+    from deepfer_training.architecture import build_compact_cnn, copy_weights
+
+    config = NetworkConfig(stem_width, (4, 8), (1, 2))
+    fused = build_compact_cnn(config, 48, 7, heads=("a", "b"), fused=True)
+    rng = np.random.default_rng(0)
+    # Weights as after a training, or means of 0 and variances of 1 would hide a mistake.
+    fused.set_weights([rng.uniform(0.2, 1, value.shape) for value in fused.get_weights()])
+    plain = build_compact_cnn(config, 48, 7)
+    faces = rng.uniform(0, 255, (3, 48, 48, 1)).astype(np.float32)
+
+    copy_weights(fused, plain, "b")
+
+    found = np.asarray(fused.predict_on_batch(faces)[1])
+    np.testing.assert_allclose(found, np.asarray(plain.predict_on_batch(faces)), atol=1e-5)
+    np.testing.assert_array_equal(
+        plain.get_layer("logits").get_weights()[0], fused.get_layer("b").get_weights()[0]
+    )
+
+
+_TRAIN_ONE_STEP = """
+import sys
+import keras, numpy as np
+from deepfer_training.architecture import build_compact_cnn
+from deepfer_training.config import NetworkConfig
+
+model = build_compact_cnn(NetworkConfig(3, (4, 8), (1, 2), dropout=0.0), 48, 7, fused=True)
+rng = np.random.default_rng(0)
+model.set_weights([rng.uniform(0.2, 1, value.shape) for value in model.get_weights()])
+model.compile(keras.optimizers.SGD(0.5), "categorical_crossentropy", jit_compile=False)
+faces = rng.uniform(0, 255, (8, 48, 48, 1)).astype(np.float32)
+loss = model.train_on_batch(faces, np.eye(7, dtype=np.float32)[rng.integers(0, 7, 8)])
+np.savez(sys.argv[1], *model.get_weights(), loss=loss)
+"""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_training_step_is_the_same_on_every_backend(tmp_path: Path, backend: str) -> None:
+    pytest.importorskip(backend)
+
+    def train_one_step(name: str) -> dict[str, np.ndarray]:
+        subprocess.run(
+            [sys.executable, "-c", _TRAIN_ONE_STEP, tmp_path / f"{name}.npz"],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "KERAS_BACKEND": name},
+            check=True,
+        )
+        return dict(np.load(tmp_path / f"{name}.npz"))
+
+    reference, found = train_one_step("tensorflow"), train_one_step(backend)
+
+    assert reference.keys() == found.keys()
+    for name, value in reference.items():
+        np.testing.assert_allclose(found[name], value, rtol=2e-3, atol=2e-3, err_msg=name)

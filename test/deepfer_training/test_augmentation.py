@@ -11,6 +11,8 @@ _NONE = {
     "shift": 0.0,
     "contrast": 0.0,
     "brightness": 0.0,
+    "blur_probability": 0.0,
+    "jpeg_probability": 0.0,
     "erasing_probability": 0.0,
 }
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfer_training.config import FinetuningConfig, TrainingConfig, config_from_dict, load_config
+from deepfer_training.config import HeadConfig, TrainingConfig, config_from_dict, load_config
 from deepfer_training.errors import ConfigError
 
 _RECIPES = Path(__file__).parents[2] / "config" / "training"
@@ -16,7 +16,7 @@ def test_the_recipes_that_come_with_deepfer_are_valid(path: Path) -> None:
 
 def test_fields_that_are_left_out_keep_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("seed: 5\nnetwork:\n  widths: [8, 16]\n  dropout: 0\n")
+    path.write_text("seed: 5\nnetwork:\n  widths: [8, 16]\n  blocks: [1, 1]\n  dropout: 0\n")
 
     config = load_config(path)
 
@@ -26,11 +26,12 @@ def test_fields_that_are_left_out_keep_their_defaults(tmp_path: Path) -> None:
     assert config.optimization == TrainingConfig().optimization
 
 
-@pytest.mark.parametrize("value", [None, {}, {"epochs": 2}])
-def test_finetuning_may_be_left_out(value: dict[str, int] | None) -> None:
-    config = config_from_dict({"finetuning": value})
+def test_heads_are_read_and_written() -> None:
+    heads = [{"name": "votes", "votes_weight": 1}, {"name": "labels", "class_balance": 0.5}]
 
-    assert config.finetuning == (None if value is None else FinetuningConfig(**value))
+    config = config_from_dict({"heads": heads})
+
+    assert config.heads == (HeadConfig("votes", 1.0), HeadConfig("labels", class_balance=0.5))
     assert config_from_dict(dataclasses.asdict(config)) == config
 
 
@@ -44,17 +45,21 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"sede": 1}, "Unknown field 'sede'; allowed: name, seed, votes_weight"),
-        ({"network": {"width": [1]}}, "Unknown field 'network.width'; allowed: widths, dropout"),
+        ({"sede": 1}, "Unknown field 'sede'; allowed: name, seed, crop_margin"),
+        ({"network": {"width": [1]}}, "Unknown field 'network.width'; allowed: stem_width"),
         ({"network": 3}, "network must be a mapping of fields, got 3."),
         ({"network": {"widths": 3}}, "network.widths must be a list, got 3."),
         ({"network": {"widths": []}}, "network.widths is (), allowed: at least one stage."),
         ({"network": {"widths": [8, 0]}}, "network.widths is (8, 0), allowed: numbers above 0."),
-        ({"network": {"widths": [8, "a"]}}, "network.widths must be of type int, got 'a'."),
+        ({"network": {"widths": [8, "a"]}}, "network.widths[1] must be of type int, got 'a'."),
         ({"network": {"dropout": 1.0}}, "network.dropout is 1.0, allowed: 0 to below 1."),
         ({"seed": "one"}, "seed must be of type int, got 'one'."),
         ({"seed": True}, "seed must be of type int, got True."),
-        ({"votes_weight": 1.5}, "votes_weight is 1.5, allowed: 0 to 1."),
+        ({"network": {"stem_width": -1}}, "network.stem_width is -1, allowed: 0 or more."),
+        (
+            {"network": {"blocks": [1, 1]}},
+            "network.blocks is (1, 1), allowed: 4 numbers above 0, one a stage.",
+        ),
         ({"crop_margin": -1}, "crop_margin is -1.0, allowed: 0 to 1."),
         ({"dtype_policy": "int8"}, "dtype_policy is 'int8', allowed: float32 or mixed_bfloat16"),
         ({"augmentation": {"scale": 2}}, "augmentation.scale is 2.0, allowed: 0 to 0.9."),
@@ -72,8 +77,17 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
             "optimization.learning_rate is 0.0, allowed: > 0",
         ),
         ({"optimization": {"momentum": 1}}, "optimization.momentum is 1.0, allowed: 0 to below 1"),
-        ({"finetuning": 3}, "finetuning must be a mapping of fields, got 3."),
-        ({"finetuning": {"epochs": 0}}, "finetuning.epochs is 0, allowed: 1 or more."),
+        (
+            {"augmentation": {"jpeg_quality_min": 95}},
+            "augmentation.jpeg_quality_min is 95, allowed: 1 to 90.",
+        ),
+        ({"heads": []}, "heads is [], allowed: one or more of different names."),
+        ({"heads": [{}, {}]}, "heads is ['model', 'model'], allowed: one or more of different"),
+        ({"heads": [3]}, "heads[0] must be a mapping of fields, got 3."),
+        ({"heads": [{"votes": 1}]}, "Unknown field 'heads[0].votes'; allowed: name, votes_weight"),
+        ({"heads": [{"name": "../x"}]}, "heads.name is '../x', allowed: letters, digits, - and _"),
+        ({"heads": [{"votes_weight": 2}]}, "heads.votes_weight is 2.0, allowed: 0 to 1."),
+        ({"heads": [{"class_balance": -1}]}, "heads.class_balance is -1.0, allowed: 0 to 1."),
         ([1], "the recipe must be a mapping of fields, got [1]."),
     ],
 )

@@ -192,12 +192,10 @@ def test_int8_is_allowed_half_a_point(tiny_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "recipe", "labels"),
+    ("asked", "head", "labels"),
     [
         ("auto", {"votes_weight": 0.5}, "fer2013"),
         ("auto", {"votes_weight": 0.8}, "ferplus"),
-        ("auto", {"votes_weight": 0.8, "finetuning": None}, "ferplus"),
-        ("auto", {"votes_weight": 0.8, "finetuning": {"votes_weight": 0.0}}, "fer2013"),
         ("auto", None, "fer2013"),
         ("fer2013", {"votes_weight": 0.8}, "fer2013"),
         ("ferplus", {"votes_weight": 0.0}, "ferplus"),
@@ -205,11 +203,11 @@ def test_int8_is_allowed_half_a_point(tiny_run: Path) -> None:
     ],
 )
 def test_what_the_probabilities_are_calibrated_for(
-    tiny_dataset: FaceDataset, asked: str, recipe: dict[str, Any] | None, labels: str
+    tiny_dataset: FaceDataset, asked: str, head: dict[str, Any] | None, labels: str
 ) -> None:
     from deepfer_training.export import choose_calibration_labels
 
-    assert choose_calibration_labels(asked, recipe, tiny_dataset) == labels
+    assert choose_calibration_labels(asked, head, tiny_dataset) == labels
 
 
 def test_without_votes_there_is_nothing_but_labels(tiny_dataset: FaceDataset) -> None:

@@ -96,7 +96,7 @@ def test_a_wrong_description_is_refused(
     [
         ("nosuch", "Model 'nosuch' is neither an existing file or folder nor a bundle"),
         ("text.txt", r"is neither a folder nor a \.tflite or \.keras file"),
-        ("empty", "holds neither bundle.json nor model.keras"),
+        ("empty", "holds neither bundle.json nor a .keras file"),
     ],
 )
 def test_what_is_no_model_is_refused(
@@ -108,3 +108,13 @@ def test_what_is_no_model_is_refused(
 
     with pytest.raises(ModelFileError, match=message):
         find_model(name)
+
+
+def test_a_run_with_several_models_asks_for_one(tmp_path: Path) -> None:
+    for name in ("one.keras", "two.keras"):
+        (tmp_path / name).touch()
+
+    with pytest.raises(
+        ModelFileError, match=r"holds several models; give one of .*one\.keras"
+    ):
+        find_model(tmp_path)

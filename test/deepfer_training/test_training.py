@@ -11,7 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfer_training.config import AugmentationConfig, OptimizationConfig, TrainingConfig
+from deepfer_training.config import (
+    AugmentationConfig,
+    HeadConfig,
+    OptimizationConfig,
+    TrainingConfig,
+)
 from deepfer_training.errors import DatasetError, RunError
 from deepfer_training.fer2013 import FaceDataset
 
@@ -97,7 +102,7 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
 
     recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
     recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
-    # Once in the first training and once in the finetuning; an epoch has 7 steps.
+    # An epoch has 7 steps.
     for epochs_done, kill_at_step in ((3, 3 * 7 + 4), (7, 7 * 7 + 2)):
         arguments = (recipe, *tiny_files, run, kill_at_step)
         killed = subprocess.run(
@@ -121,17 +126,59 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     assert (run / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
 
 
-def test_without_finetuning_the_first_training_is_the_same(
-    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+def test_two_heads_learn_different_labels_from_one_trunk(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
     from deepfer_training.training import train
 
-    plain = dataclasses.replace(tiny_config, finetuning=None)
+    # The voters of the first head see in every picture the class that follows the label.
+    assert tiny_dataset.votes is not None
+    shifted = dataclasses.replace(
+        tiny_dataset,
+        votes=np.eye(10, dtype=np.int64)[[5, 6, 1, 3, 2, 0, 4]][tiny_dataset.labels] * 10,
+    )
+    config = dataclasses.replace(
+        tiny_config, heads=(HeadConfig("votes", 1.0), HeadConfig("labels", 0.0, 0.5))
+    )
+    lines: list[str] = []
 
-    train(plain, tiny_dataset, tmp_path / "run", report=lambda line: None)
+    paths = train(config, shifted, tmp_path / "run", report=lines.append)
 
-    rows = (tiny_run / "log.csv").read_text().splitlines()
-    assert (tmp_path / "run" / "log.csv").read_text().splitlines() == rows[:7]
+    assert [path.name for path in paths] == ["votes.keras", "labels.keras"]
+    votes, labels = (keras.saving.load_model(path, compile=False) for path in paths)
+    for one, other in zip(votes.layers[:-2], labels.layers[:-2], strict=True):
+        for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(first, second)
+    training = shifted.split("Training")
+    seen = predict(KerasPredictor(votes), training.images).argmax(axis=1)
+    named = predict(KerasPredictor(labels), training.images).argmax(axis=1)
+    assert np.mean(seen == (training.labels + 1) % 7) >= 0.8
+    assert np.mean(named == training.labels) >= 0.8
+    # Each head is watched on its own labels.
+    votes_accuracy, labels_accuracy = (
+        float(lines[-1].split(f"{name} ")[1][:6]) for name in ("votes", "labels")
+    )
+    public = shifted.split("PublicTest")
+    for model, truth, logged in (
+        (votes, public.majority_labels(), votes_accuracy),
+        (labels, public.labels, labels_accuracy),
+    ):
+        found = predict(KerasPredictor(model), public.images).argmax(axis=1)
+        assert np.mean(found == truth) == pytest.approx(logged, abs=0.03)
+
+
+def test_rare_classes_count_more() -> None:
+    from deepfer_training.training import class_weights
+
+    targets = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1]]
+
+    np.testing.assert_allclose(class_weights(targets, 0.0), 1)
+    weights = class_weights(targets, 0.5)
+    assert weights[4] / weights[0] == pytest.approx(2)
+    assert weights.mean() == pytest.approx(1)
+    full = class_weights(targets, 1.0)
+    assert full[:4].sum() == pytest.approx(full[4])
 
 
 def test_a_finished_run_can_be_resumed(
@@ -222,23 +269,27 @@ def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (10, 48, 48)).astype(np.uint8)
     targets = np.eye(10, dtype=np.float32)
+    weights = np.arange(10, dtype=np.float32)
 
-    def batches(count: int, **changes: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def batches(count: int, **changes: int) -> list[tuple[np.ndarray, ...]]:
         options = {"batch_size": 4, "seed": 1, "first_epoch": 0} | changes
         endless = augmented_batches(
             images,
-            targets,
+            (targets,),
+            (weights,),
             augmentation=AugmentationConfig(),
             **options,  # type: ignore[arg-type]
         )
-        return list(itertools.islice(endless, count))
+        return [(x, y[0], w[0]) for x, y, w in itertools.islice(endless, count)]
 
     six = batches(6)
 
     assert six[0][0].shape == (4, 48, 48, 1)
     assert six[0][0].dtype == np.float32
     # Two whole batches an epoch, eight different rows of ten.
-    assert len(np.unique(np.concatenate([y.argmax(axis=1) for _, y in six[:2]]))) == 8
+    assert len(np.unique(np.concatenate([y.argmax(axis=1) for _, y, _ in six[:2]]))) == 8
+    for _, y, w in six:
+        np.testing.assert_array_equal(y.argmax(axis=1), w)
     for resumed, unbroken in zip(batches(2, first_epoch=2), six[4:], strict=True):
         np.testing.assert_array_equal(resumed[0], unbroken[0])
         np.testing.assert_array_equal(resumed[1], unbroken[1])
@@ -250,11 +301,11 @@ def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
 def test_the_learning_rate_rises_and_falls_as_the_recipe_says(warmup_epochs: int) -> None:
     from deepfer_training.architecture import build_compact_cnn
     from deepfer_training.config import NetworkConfig
-    from deepfer_training.training import compile_model
+    from deepfer_training.training import compile_network
 
-    model = build_compact_cnn(NetworkConfig(widths=(4,)), 48, 7)
+    model = build_compact_cnn(NetworkConfig(0, widths=(4,), blocks=(2,)), 48, 7)
     config = OptimizationConfig(epochs=10, warmup_epochs=warmup_epochs, learning_rate=0.4)
-    compile_model(model, config, steps_per_epoch=100)
+    compile_network(model, config, steps_per_epoch=100)
     rate = model.optimizer._learning_rate  # the schedule; `learning_rate` is its present value
 
     warmup_steps = 100 * warmup_epochs
@@ -270,13 +321,13 @@ def test_the_learning_rate_rises_and_falls_as_the_recipe_says(warmup_epochs: int
 def test_only_kernels_decay() -> None:
     from deepfer_training.architecture import build_compact_cnn
     from deepfer_training.config import NetworkConfig
-    from deepfer_training.training import compile_model
+    from deepfer_training.training import compile_network
 
-    model = build_compact_cnn(NetworkConfig(widths=(4, 8)), 48, 7)
+    model = build_compact_cnn(NetworkConfig(0, widths=(4, 8), blocks=(2, 2)), 48, 7)
     config = OptimizationConfig(
         epochs=1, warmup_epochs=0, learning_rate=0.5, weight_decay=0.1, momentum=0.0
     )
-    compile_model(model, config, steps_per_epoch=10)
+    compile_network(model, config, steps_per_epoch=10)
     for variable in model.trainable_variables:
         variable.assign(np.ones(variable.shape, np.float32))
 

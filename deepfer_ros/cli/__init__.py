@@ -12,6 +12,7 @@ from deepfer_ros import __version__
 _COMMANDS = {
     "demo": "deepfer_ros.cli.demo:demo",
     "camera": "deepfer_ros.cli.camera:camera",
+    "web": "deepfer_ros.cli.web:web",
     "classify": "deepfer_ros.cli.classify:classify",
     "bench": "deepfer_ros.cli.bench:bench",
     "bag": "deepfer_ros.cli.bag:bag",
@@ -32,7 +33,14 @@ _ROS_ADVICE = (
     "'. scripts/env.sh' in the repository after 'make setup'."
 )
 _BAG_ADVICE = "Install it with 'pip install rosbags'."
+_WEB_ADVICE = (
+    "Install what the page needs: pip install 'deepfer[web]', or 'make setup' in the repository."
+)
 _ADVICE = {
+    "fastapi": _WEB_ADVICE,
+    "pydantic": _WEB_ADVICE,
+    "uvicorn": _WEB_ADVICE,
+    "websockets": _WEB_ADVICE,
     "rosbags": _BAG_ADVICE,
     "apsw": _BAG_ADVICE,
     "backports": _BAG_ADVICE,

@@ -53,6 +53,7 @@ def _check_snapshot(
     metavar="FILE",
     help="Save an annotated picture at the end: .png, .jpg, .webp or .bmp.",
 )
+@click.option("--web", is_flag=True, help="Serve the page in the browser too; see 'deepfer web'.")
 @model_option
 @detector_option
 @rate_option
@@ -60,6 +61,7 @@ def demo(
     source: str,
     duration: float | None,
     snapshot: Path | None,
+    web: bool,
     model: str | None,
     detector: str | None,
     rate_hz: float | None,
@@ -77,4 +79,5 @@ def demo(
         emotion_parameters={"model": model, "detector": detector},
         duration_s=duration,
         snapshot_path=snapshot,
+        has_web=web,
     )

@@ -1,7 +1,10 @@
 """Run the demo: start the nodes, listen, show, and end everything again."""
 
 import contextlib
+import os
+import re
 import time
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -16,22 +19,24 @@ from deepfer_ros.cli.emotion_watcher import EmotionWatcher
 from deepfer_ros.cli.node_processes import (
     CAMERA_MODULE,
     EMOTION_MODULE,
+    WEB_MODULE,
     LogLine,
     NodeGroup,
+    NodeParameters,
     parameter_arguments,
 )
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.images import encode_image
 from deepfer_ros.stop_signals import StopSignals
 from deepfer_ros.transport import prepare_transport
+from deepfer_ros.web.emotion_cameras import EMOTION_CAMERAS
 
 # Loading a Keras model can take this long on a small machine; other failures show at once.
 _START_TIMEOUT_S = 30.0
 _STEP_S = 0.1
 _LINE_PERIOD_S = 1.0
 _RIVALS_PERIOD_S = 3.0
-
-_Parameters = dict[str, str | float | bool | None]
+_PAGE = re.compile(r"https?://\S+")
 
 
 class _Display(Protocol):
@@ -46,10 +51,11 @@ class _Display(Protocol):
 
 def run_demo(
     *,
-    camera_parameters: _Parameters,
-    emotion_parameters: _Parameters,
+    camera_parameters: NodeParameters,
+    emotion_parameters: NodeParameters,
     duration_s: float | None,
     snapshot_path: Path | None,
+    has_web: bool = False,
 ) -> None:
     """Run until the time is up or a signal comes.
 
@@ -58,22 +64,24 @@ def run_demo(
         emotion_parameters: Of the emotion node, likewise.
         duration_s: Seconds from the first result to the end; None goes on until a signal.
         snapshot_path: Where to write an annotated picture.
+        has_web: Whether to serve the page in the browser, and open it where there is a screen.
 
     Raises:
         click.ClickException: A node ended, no results came, or the picture could not be written.
     """
     prepare_transport()
     console = Console()
+    if has_web:
+        emotion_parameters = {**emotion_parameters, **EMOTION_CAMERAS}
+    ros_arguments = {
+        CAMERA_MODULE: parameter_arguments(camera_parameters),
+        EMOTION_MODULE: parameter_arguments(emotion_parameters),
+        **({WEB_MODULE: parameter_arguments({})} if has_web else {}),
+    }
     with (
         StopSignals() as stop,
         # Before ROS is started here: a process with many threads is hard to fork.
-        NodeGroup(
-            {
-                CAMERA_MODULE: parameter_arguments(camera_parameters),
-                EMOTION_MODULE: parameter_arguments(emotion_parameters),
-            },
-            captured=True,
-        ) as nodes,
+        NodeGroup(ros_arguments, captured=True) as nodes,
         contextlib.closing(EmotionWatcher(wants_images=snapshot_path is not None)) as watcher,
     ):
         with _display(console) as display:
@@ -106,6 +114,7 @@ def _watch(
         now_s = time.monotonic()
         for line in nodes.drain_lines():
             _show(line, display)
+            _open_page(line)
         if log.frames and first_s is None:
             first_s = now_s
         if first_s is not None and duration_s is not None and now_s - first_s >= duration_s:
@@ -158,6 +167,13 @@ def _show(line: LogLine, display: _Display) -> None:
     if line.severity not in ("", "DEBUG"):
         prefix = "" if line.severity == "INFO" else f"{line.severity.capitalize()}: "
         display.say(f"{line.node}: {prefix}{line.text}")
+
+
+def _open_page(line: LogLine) -> None:
+    """Open the page of the web node in a browser, when it says where and there is a screen."""
+    match = _PAGE.search(line.text) if line.node == "web_node" else None
+    if match and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        webbrowser.open(match[0])
 
 
 def _save_snapshot(watcher: EmotionWatcher, path: Path) -> str:

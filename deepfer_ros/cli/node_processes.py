@@ -21,6 +21,10 @@ from deepfer_ros.stop_signals import StopSignals
 
 CAMERA_MODULE = "deepfer_ros.camera_node"
 EMOTION_MODULE = "deepfer_ros.emotion_node"
+WEB_MODULE = "deepfer_ros.web.web_node"
+
+NodeParameters = Mapping[str, str | float | bool | list[str] | None]
+"""Parameters of a node by name; None leaves the node's own default."""
 
 _KEPT_LINES = 50
 # First politely; a node that does not listen is ended by force. Not SIGINT: a node that is still
@@ -228,7 +232,7 @@ def run_nodes(ros_arguments: Mapping[str, Sequence[str]]) -> None:
             )
 
 
-def parameter_arguments(parameters: dict[str, str | float | bool | None]) -> list[str]:
+def parameter_arguments(parameters: NodeParameters) -> list[str]:
     """Return the ROS arguments that set parameters; those that are None are left out.
 
     Texts are quoted so that ROS, which reads YAML, takes "0" or "yes" for a text.

@@ -23,8 +23,12 @@ ROSDEP_KEYS = {
     "PIL": "python3-pil",
     "click": "python3-click",
     "cv2": "python3-opencv",
+    "fastapi": "python3-fastapi",
     "numpy": "python3-numpy",
+    "pydantic": "python3-pydantic",
     "rich": "python3-rich",
+    "uvicorn": "python3-uvicorn",
+    "websockets": "python3-websockets",
 }
 WHEELS = {
     "PIL": "pillow",
@@ -144,8 +148,8 @@ def test_runtime_requirements_cover_every_import() -> None:
         for module in third_party_imports("deepfer_ros") - OPTIONAL_AT_RUN_TIME
         if not is_ros_package(module)
     }
-    assert needed - requirements("runtime") == set()
-    assert requirements("runtime") - needed == set(), "required but not imported"
+    assert needed - requirements("runtime", "web") == set()
+    assert requirements("runtime", "web") - needed == set(), "required but not imported"
 
 
 @pytest.mark.parametrize("wheels", ["kilted", "jazzy"])
@@ -176,7 +180,7 @@ def test_test_requirements_cover_every_import() -> None:
     modules = third_party_imports("test") - of_the_tests
     needed = {WHEELS.get(module, module) for module in modules if not is_ros_package(module)}
     needed -= dependencies("test_depend")
-    assert needed - requirements("runtime", "training", "test", "demo") == set()
+    assert needed - requirements("runtime", "web", "training", "test", "demo") == set()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def test_cmake_lists_every_interface(folder: str, cmake_file: str) -> None:
 def test_programs_start_what_exists() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text()
     programs = dict(re.findall(r"install_program\((\w+) ([\w.]+) ", cmake))
-    assert set(programs) == {"emotion_node", "camera_node", "deepfer"}
+    assert set(programs) == {"emotion_node", "camera_node", "web_node", "deepfer"}
     assert PROJECT["scripts"] == {"deepfer": f"{programs['deepfer']}:main"}
     for module in programs.values():
         path = ROOT / Path(*module.split("."))

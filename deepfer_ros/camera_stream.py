@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -32,6 +33,7 @@ from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.classifier import EmotionClassifier
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.recognizer import EmotionRecognizer, FoundFaces, classify_all
+from deepfer_ros.ros4hri import HumanFaces
 from deepfer_ros.topic_report import explain_silence
 
 try:
@@ -78,6 +80,7 @@ class CameraStream:
         name: Begins the camera's topics; empty is the node's own namespace.
         recognizer: The camera's own; used by the worker's thread alone.
         parameters: Those that the node is configured with.
+        humans: Where the faces go as ROS4HRI wants them, if anywhere.
 
     Raises:
         RuntimeError: The QoS overrides of a publisher are wrong.
@@ -90,6 +93,7 @@ class CameraStream:
         name: str,
         recognizer: EmotionRecognizer,
         parameters: EmotionParameters,
+        humans: HumanFaces | None = None,
     ) -> None:
         self._node = node
         self._name = name
@@ -107,10 +111,20 @@ class CameraStream:
         self._last_image_s = -math.inf
         self._silence_log = _Throttle(_SILENCE_LOG_PERIOD_S)
         self._bad_image_log = _Throttle(_BAD_IMAGE_LOG_PERIOD_S)
-        self._outputs = EmotionOutputs(node, self._prefix)
+        # rclpy's groups remember every entity that they ever had: this one goes with the stream.
+        group = MutuallyExclusiveCallbackGroup()
+        self._outputs = EmotionOutputs(
+            node,
+            self._prefix,
+            group,
+            labels=recognizer.classifier.bundle.labels,
+            humans=humans,
+        )
         # Without a name it would be the service of the whole node.
         self._enable = (
-            node.create_service(SetBool, f"{self._prefix}enable", self._on_enable)
+            node.create_service(
+                SetBool, f"{self._prefix}enable", self._on_enable, callback_group=group
+            )
             if name
             else None
         )
@@ -160,6 +174,7 @@ class CameraStream:
             QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
             qos_overriding_options=OVERRIDABLE_QOS,
+            callback_group=MutuallyExclusiveCallbackGroup(),
         )
 
     def pause(self) -> None:
@@ -169,6 +184,7 @@ class CameraStream:
             self._subscription = None
         if self._worker is not None:
             self._worker.forget(self._name)
+        self._outputs.forget_faces()
 
     def switch(self, *, on: bool) -> str:
         """Resume or pause, and return what happens now in words."""
@@ -239,6 +255,7 @@ class CameraStream:
                 header,
                 model=recognizer.classifier.bundle.name,
                 jpeg_quality=parameters.jpeg_quality,
+                tracked_ids=recognizer.tracker.face_ids if recognizer.tracker else (),
             )
         except ImageError as err:
             self._report_bad_image(str(err))

@@ -43,6 +43,7 @@ from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.errors import RecognitionError
 from deepfer_ros.recognizers import Recognizers, load_recognizers
+from deepfer_ros.ros4hri import HumanFaces
 from deepfer_ros.still_images import StillImageClassifier, refuse
 
 NODE_NAME = "emotion_node"
@@ -91,6 +92,7 @@ class EmotionNode(LifecycleNode):
         self._recognizers: Recognizers | None = None
         self._stills: StillImageClassifier | None = None
         self._cameras: list[CameraStream] = []
+        self._humans: HumanFaces | None = None
         self._worker: LatestFrameWorker[CameraFrame] | None = None
         self._is_finalized = False
         self._failure = ""
@@ -205,8 +207,10 @@ class EmotionNode(LifecycleNode):
         recognizers = self._recognizers = self._load(parameters)
         bundle = recognizers.classifier.bundle
         check_labels(bundle.labels)
+        if parameters.publish_ros4hri:
+            self._humans = HumanFaces(self)
         for name, recognizer in recognizers.cameras.items():
-            self._cameras.append(CameraStream(self, name, recognizer, parameters))
+            self._cameras.append(CameraStream(self, name, recognizer, parameters, self._humans))
         self._stills = StillImageClassifier(recognizers.still, self._header_of_now)
         self.get_logger().info(
             f"Model {bundle.name} from {bundle.model_path}, "
@@ -220,6 +224,9 @@ class EmotionNode(LifecycleNode):
             self._stills = None
         while self._cameras:
             self._cameras.pop().destroy()
+        if self._humans is not None:
+            self._humans.destroy()
+            self._humans = None
         self._recognizers = None
 
     def _start_stream(self) -> None:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from deepfer_ros.recognition.types import FaceEmotion
 
+JPEG_FORMAT = "bgr8; jpeg compressed bgr8"
+"""The `format` of a sensor_msgs/CompressedImage, as image_transport writes and reads it."""
+
 # The sum of a float32 corner and a float32 size can exceed the picture's border by this much.
 _ROUNDING_PX = 1e-3
 

@@ -9,12 +9,14 @@ from std_msgs.msg import Header
 from vision_msgs.msg import (
     Detection2D,
     Detection2DArray,
+    LabelInfo,
     ObjectHypothesis,
     ObjectHypothesisWithPose,
+    VisionClass,
 )
 
 from deepfer.msg import Emotion, EmotionArray
-from deepfer_ros.message_fields import emotion_fields, region_fields
+from deepfer_ros.message_fields import JPEG_FORMAT, emotion_fields, region_fields
 from deepfer_ros.recognition.errors import ModelError
 from deepfer_ros.recognition.images import encode_image
 from deepfer_ros.recognition.types import FaceEmotion
@@ -47,6 +49,12 @@ def to_detection_array(faces: tuple[FaceEmotion, ...], header: Header) -> Detect
     )
 
 
+def to_label_info(labels: tuple[str, ...], header: Header) -> LabelInfo:
+    """Return the names of the labels, numbered as in the probabilities of an emotion."""
+    classes = [VisionClass(class_id=index, class_name=label) for index, label in enumerate(labels)]
+    return LabelInfo(header=header, class_map=classes)
+
+
 def to_image(image_bgr: NDArray[np.uint8], header: Header) -> Image:
     """Return an uncompressed image message.
 
@@ -71,7 +79,9 @@ def to_compressed_image(
         quality: JPEG quality from 1 to 100.
     """
     data = encode_image(image_bgr, ".jpg", quality=quality)
-    return CompressedImage(header=header, format="jpeg", data=_to_byte_array(memoryview(data)))
+    return CompressedImage(
+        header=header, format=JPEG_FORMAT, data=_to_byte_array(memoryview(data))
+    )
 
 
 def _to_emotion(face: FaceEmotion) -> Emotion:

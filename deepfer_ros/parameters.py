@@ -103,6 +103,12 @@ class EmotionParameters:
         choices=IMAGE_TRANSPORTS,
         locked=True,
     )
+    publish_ros4hri: bool = parameter(
+        False,
+        "Publish the faces as ROS4HRI (REP-155) wants them, below /humans/faces. Needs the "
+        "package hri_msgs.",
+        locked=True,
+    )
     min_confidence: float = parameter(
         0.0, "An emotion less probable than this is reported as unknown.", limits=(0.0, 1.0)
     )

@@ -125,7 +125,7 @@ def test_annotated_images(
         assert (message.encoding, message.width, message.height) == ("bgr8", 64, 72)
         image_bgr = np.frombuffer(message.data, np.uint8).reshape(BLACK.shape)
     else:
-        assert message.format == "jpeg"
+        assert message.format == "bgr8; jpeg compressed bgr8"
         image_bgr = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
     # The image that came in was black.
     assert image_bgr.max() > 100
@@ -368,6 +368,7 @@ def test_three_cycles_undo_each_other_exactly(
             "/emotions/detections",
             "/emotions/image",
             "/emotions/image/compressed",
+            "/emotions/labels",
         }
         assert active[1] - inactive[1] == {"/image_raw"}
         assert {"classify_image", "enable"} <= unconfigured[2]
@@ -708,7 +709,7 @@ def test_classify_image_without_face(
 def test_classify_image_annotated(node: EmotionNode, peer: RosPeer, astronaut_path: Path) -> None:
     answer = classify(peer, path=str(astronaut_path), annotate=True)
     assert answer.success
-    assert answer.annotated.format == "jpeg"
+    assert answer.annotated.format == "bgr8; jpeg compressed bgr8"
     assert answer.annotated.header == answer.result.header
     image = cv2.imdecode(np.frombuffer(answer.annotated.data, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (512, 512, 3)

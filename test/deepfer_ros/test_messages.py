@@ -114,7 +114,7 @@ def test_image_keeps_its_pixels(image_bgr: NDArray[np.uint8]) -> None:
 def test_compressed_image_keeps_its_picture(astronaut_bgr: NDArray[np.uint8]) -> None:
     message = messages.to_compressed_image(astronaut_bgr, HEADER, quality=95)
     assert message.header == HEADER
-    assert message.format == "jpeg"
+    assert message.format == "bgr8; jpeg compressed bgr8"
     image_bgr = from_image_message(message, max_pixels=512 * 512)
     assert image_bgr.shape == astronaut_bgr.shape
     assert np.abs(image_bgr.astype(int) - astronaut_bgr).mean() < 3

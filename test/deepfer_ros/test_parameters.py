@@ -90,6 +90,7 @@ def test_one_fault_refuses_all_changes() -> None:
         "cameras",
         "on_demand_cameras",
         "image_transport",
+        "publish_ros4hri",
     ],
 )
 def test_locked_while_configured(name: str) -> None:

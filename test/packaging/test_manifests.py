@@ -41,7 +41,7 @@ WHEELS = {
 # Without a rosdep key; package.xml says so in a comment.
 WITHOUT_ROSDEP_KEY = {"ai_edge_litert", "yuface"}
 # The Keras classifier of the core works where the training requirements are installed.
-OPTIONAL_AT_RUN_TIME = {"keras", "tensorflow", "yuface"}
+OPTIONAL_AT_RUN_TIME = {"hri_msgs", "keras", "tensorflow", "yuface"}
 # Needed without an import that shows it: the support of the generated interfaces, and the services
 # that a lifecycle node has.
 WITHOUT_IMPORT = {"lifecycle_msgs", "rosidl_default_runtime"}
@@ -105,7 +105,7 @@ def test_names_and_licences_agree() -> None:
     assert {"name": maintainer.text, "email": maintainer.get("email")} in PROJECT["authors"]
 
 
-@pytest.mark.parametrize("package", ["vision_msgs"])
+@pytest.mark.parametrize("package", ["hri_msgs", "vision_msgs"])
 def test_underlay_package_has_the_same_licence(package: str) -> None:
     manifest = ElementTree.parse(ROOT / "underlay" / package / "package.xml").getroot()
     assert manifest.findtext("name") == package
@@ -188,6 +188,7 @@ def test_test_requirements_cover_every_import() -> None:
     [
         ("msg", "CMakeLists.txt"),
         ("srv", "CMakeLists.txt"),
+        ("underlay/hri_msgs/msg", "underlay/hri_msgs/CMakeLists.txt"),
         ("underlay/vision_msgs/msg", "underlay/vision_msgs/CMakeLists.txt"),
     ],
 )

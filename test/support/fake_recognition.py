@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer_ros.parameters import EmotionParameters
+from deepfer_ros.recognition.face_ids import FaceIds
 from deepfer_ros.recognition.model_bundle import ModelBundle
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
@@ -84,11 +85,12 @@ class FakeLoader:
         self.parameters = parameters
         if self.error is not None:
             raise self.error
+        ids = FaceIds(deterministic=True)
         cameras = {
             name: EmotionRecognizer(
                 self.stream_detector,
                 self.classifier,
-                tracker=FaceTracker(smoothing_s=parameters.smoothing_s, deterministic_ids=True),
+                tracker=FaceTracker(smoothing_s=parameters.smoothing_s, ids=ids),
             )
             for name in parameters.cameras
         }

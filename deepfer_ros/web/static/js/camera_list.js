@@ -12,6 +12,8 @@ const DEFAULT_NAME = "main";
 export class CameraList {
   #select;
   #onChoice;
+  // Until somebody chooses or there is a picture, a camera that has one is better.
+  #isUndecided = true;
 
   /**
    * @param {HTMLSelectElement} select
@@ -33,7 +35,7 @@ export class CameraList {
    * @param {Camera[]} cameras
    */
   offer(cameras) {
-    const chosen = this.chosen || preferred(cameras);
+    const chosen = this.#isUndecided ? preferred(cameras) : this.chosen;
     const offered = cameras.map(({ name, state }) => ({ name, text: name + STATES[state] }));
     if (!offered.some(({ name }) => name === chosen)) {
       offered.push({ name: chosen, text: chosen + STATES.absent });
@@ -44,11 +46,16 @@ export class CameraList {
       this.#select.replaceChildren(
         ...offered.map(({ name, text }) => make("option", { value: name }, text)),
       );
-      this.#select.value = chosen;
     }
+    this.#select.value = chosen;
     if (chosen !== this.#select.dataset.shown) {
       this.#show(chosen);
     }
+  }
+
+  /** Stay with the camera that was chosen: it has a picture. */
+  keep() {
+    this.#isUndecided = false;
   }
 
   /**
@@ -65,6 +72,7 @@ export class CameraList {
 
   /** @param {string} name */
   #choose(name) {
+    this.#isUndecided = false;
     remember("camera", name);
     this.#show(name);
   }
@@ -83,11 +91,14 @@ export class CameraList {
  */
 function preferred(cameras) {
   const last = recall("camera");
-  const live = cameras.filter(({ state }) => state === "live");
-  const first =
-    cameras.find(({ name, state }) => name === last && state !== "absent") ??
-    live.find(({ name }) => name === DEFAULT_NAME) ??
-    live[0] ??
-    cameras.find(({ state }) => state === "silent");
-  return first?.name ?? DEFAULT_NAME;
+  if (last && cameras.some(({ name, state }) => name === last && state !== "absent")) {
+    return last;
+  }
+  for (const wanted of ["live", "silent"]) {
+    const names = cameras.filter(({ state }) => state === wanted).map(({ name }) => name);
+    if (names.length) {
+      return names.includes(DEFAULT_NAME) ? DEFAULT_NAME : names[0];
+    }
+  }
+  return DEFAULT_NAME;
 }

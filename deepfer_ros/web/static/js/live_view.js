@@ -147,6 +147,7 @@ export class LiveView {
    */
   #onFrame(info, picture, jpeg) {
     const isFirst = this.#picture === null;
+    this.#cameras.keep();
     this.#picture = { camera: info.camera, jpeg, time: new Date() };
     this.#pictureAtMs = performance.now();
     this.#facesInPicture = info.faces.length;

@@ -44,7 +44,7 @@ export function noticeFor({ connection, retryS, reason, name, camera, pictureAge
     return waiting(
       "No camera",
       `There is no camera “${name}” at the moment`,
-      `Nobody publishes ${camera.topic}. The picture appears by itself as soon as somebody does.`,
+      "Nobody publishes its results. The picture appears by itself as soon as somebody does.",
     );
   }
   if (camera.state === "silent") {

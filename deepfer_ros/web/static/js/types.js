@@ -18,7 +18,6 @@
  *
  * @typedef {Object} Camera
  * @property {string} name
- * @property {string} topic
  * @property {"live" | "silent" | "absent"} state
  * @property {number | null} rate_hz
  * @property {number | null} last_frame_age_s

@@ -50,10 +50,10 @@ NODE_NAME = "emotion_node"
 
 _DIAGNOSTICS_PERIOD_S = 1.0
 
-_WHAT_TO_DO = {
-    UNCONFIGURED: "configure and activate it first",
-    INACTIVE: "activate it first",
-    FINALIZED: "start it again",
+_REFUSALS = {
+    UNCONFIGURED: "The node is unconfigured; configure and activate it first.",
+    INACTIVE: "The node is inactive; activate it first.",
+    FINALIZED: "The node was shut down for good; start it again.",
 }
 
 _Transition = Callable[["EmotionNode", LifecycleState], TransitionCallbackReturn]
@@ -121,6 +121,11 @@ class EmotionNode(LifecycleNode):
     def start(self) -> None:
         """Configure and activate the node if its parameter `autostart` says so."""
         if not self._read_parameters().autostart:
+            name = self.get_fully_qualified_name()
+            self.get_logger().info(
+                "Unconfigured, because autostart is false; waiting for a lifecycle manager, or "
+                f"for 'ros2 lifecycle set {name} configure' and '… activate'."
+            )
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
@@ -147,6 +152,8 @@ class EmotionNode(LifecycleNode):
             self._unload()
             return self._fail("Cannot be configured", err)
         self._failure = ""
+        if not parameters.autostart:
+            self.get_logger().info("Configured; waiting to be activated.")
         return super().on_configure(state)
 
     @_reported
@@ -168,12 +175,14 @@ class EmotionNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Undo `on_activate`."""
         self._stop_stream()
+        self.get_logger().info("Deactivated: no image is received until it is activated.")
         return super().on_deactivate(state)
 
     @_reported
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Undo `on_configure`."""
         self._unload()
+        self.get_logger().info("Cleaned up: the model is freed until the node is configured.")
         return super().on_cleanup(state)
 
     @_reported
@@ -182,6 +191,7 @@ class EmotionNode(LifecycleNode):
         self._stop_stream()
         self._unload()
         self._is_finalized = True
+        self.get_logger().info("Shut down for good.")
         return super().on_shutdown(state)
 
     @_reported
@@ -261,7 +271,7 @@ class EmotionNode(LifecycleNode):
         self, request: ClassifyImage.Request, response: ClassifyImage.Response
     ) -> ClassifyImage.Response:
         if self._stills is None or self._worker is None:
-            return refuse(self._explain_state())
+            return refuse(_REFUSALS[self._state])
         answer: Future = Future(executor=self.executor)
         job = self._stills.submit(request, self._read_parameters())
         job.add_done_callback(lambda job: self._deliver(job, answer))
@@ -286,7 +296,7 @@ class EmotionNode(LifecycleNode):
         response.message = (
             " ".join(camera.switch(on=request.data) for camera in self._cameras)
             if response.success
-            else self._explain_state()
+            else _REFUSALS[self._state]
         )
         return response
 
@@ -309,10 +319,6 @@ class EmotionNode(LifecycleNode):
         if self._worker is None:
             return INACTIVE
         return ACTIVE if any(camera.state == ACTIVE for camera in self._cameras) else PAUSED
-
-    def _explain_state(self) -> str:
-        """Say why the node does not do what was asked of it."""
-        return f"The node is {self._state}; {_WHAT_TO_DO[self._state]}."
 
     def _on_timer(self) -> None:
         statuses = [self._diagnose(), *(camera.diagnose() for camera in self._cameras)]

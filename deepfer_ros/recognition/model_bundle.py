@@ -5,7 +5,10 @@
     {"format": 1, "name": "deepfer48",
      "labels": ["angry", …],
      "input": {"size_px": 48, "channels": 1, "crop_margin": 0.02},
-     "files": {"model.tflite": {"sha256": "…"}, "model.keras": {"sha256": "…"}}}
+     "files": {"model.tflite": {"sha256": "…"}, "model.keras": {"sha256": "…"}},
+     "runtime_file": "model.tflite"}
+
+`runtime_file` is the file that is run when only the bundle is named; `model.tflite` if left out.
 """
 
 import hashlib
@@ -59,6 +62,7 @@ def load_bundle(model: str | Path) -> ModelBundle:
         raise ModelError(f"'{model!s:.200}' cannot be a path: {err}.") from err
     description_path = folder / BUNDLE_FILE
     description = _read_json(description_path)
+    file_name = file_name or _runtime_file(description)
     try:
         bundle = _parse(description, folder / file_name)
         sha256 = str(description["files"][file_name]["sha256"])
@@ -81,15 +85,15 @@ def find_models_folder() -> Path | None:
     return None
 
 
-def _locate(model: str | Path) -> tuple[Path, str]:
-    """Return the bundle folder and the name of the model file in it."""
+def _locate(model: str | Path) -> tuple[Path, str | None]:
+    """Return the bundle folder, and the model file in it if one was named."""
     path = Path(model).expanduser()
     if path.suffix in MODEL_SUFFIXES:
         if not path.is_file():
             raise ModelError(f"Model file {path} does not exist.")
         return path.parent, path.name
     if path.is_dir():
-        return path, DEFAULT_MODEL_FILE
+        return path, None
     if path.exists():
         raise ModelError(
             f"Model {path} is neither a bundle folder nor a {' or '.join(MODEL_SUFFIXES)} file."
@@ -101,7 +105,7 @@ def _locate(model: str | Path) -> tuple[Path, str]:
         else sorted(entry.parent.name for entry in models_folder.glob(f"*/{BUNDLE_FILE}"))
     )
     if str(model) in names and models_folder is not None:
-        return models_folder / str(model), DEFAULT_MODEL_FILE
+        return models_folder / str(model), None
     raise ModelError(
         f"Model '{model}' is neither a bundle that comes with deepfer "
         f"({', '.join(names) or 'none is installed'}) nor an existing folder or file."
@@ -118,6 +122,13 @@ def _read_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
         ) from err
     except (OSError, ValueError) as err:
         raise ModelError(f"Cannot read {path}: {err}.") from err
+
+
+def _runtime_file(description: object) -> str:
+    """Return the file that a description wants to be run."""
+    if isinstance(description, dict):
+        return str(description.get("runtime_file", DEFAULT_MODEL_FILE))
+    return DEFAULT_MODEL_FILE
 
 
 def _parse(description: dict[str, Any], model_path: Path) -> ModelBundle:

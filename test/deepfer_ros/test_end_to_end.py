@@ -26,7 +26,7 @@ from vision_msgs.msg import Detection2DArray
 from deepfer.msg import EmotionArray
 from deepfer.srv import ClassifyImage
 from deepfer_ros.messages import to_image
-from deepfer_ros.recognition.model_bundle import find_models_folder
+from deepfer_ros.recognition.model_bundle import find_models_folder, load_bundle
 
 PROGRAM = ["-m", "deepfer_ros.emotion_node", "--ros-args"]
 MODEL = "deepfer48"
@@ -211,12 +211,12 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def damage_file(bundle: Path) -> None:
-    model = bundle / "model.tflite"
+    model = load_bundle(bundle).model_path
     model.write_bytes(model.read_bytes()[:-1] + b"!")
 
 
 def remove_file(bundle: Path) -> None:
-    (bundle / "model.tflite").unlink()
+    load_bundle(bundle).model_path.unlink()
 
 
 def remove_label(bundle: Path) -> None:
@@ -242,7 +242,7 @@ def change_description(bundle: Path, change: Callable[[dict[str, Any]], object])
     ("harm", "reason"),
     [
         (shutil.rmtree, "neither a bundle that comes with deepfer"),
-        (remove_file, "model.tflite"),
+        (remove_file, "Cannot read the model file"),
         (damage_file, "damaged or was replaced"),
         (remove_label, "bundle says"),
         (swap_labels, "not the 7 constants of deepfer/msg/Emotion"),

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,18 @@ def test_the_shipped_bundle_is_found_by_name() -> None:
     assert bundle.labels == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     models_folder = find_models_folder()
     assert models_folder is not None
-    assert bundle.model_path == models_folder / "deepfer48" / "model.tflite"
+    assert bundle.model_path == models_folder / "deepfer48" / "model_int8.tflite"
+
+
+def test_the_description_says_which_file_is_run(
+    folder: Path, describe_bundle: Callable[..., None]
+) -> None:
+    shutil.copy(folder / "model.tflite", folder / "model.small.tflite")
+    describe_bundle(
+        folder, lambda description: description.update(runtime_file="model.small.tflite")
+    )
+    assert load_bundle(folder).model_path == folder / "model.small.tflite"
+    assert load_bundle(folder / "model.tflite").model_path == folder / "model.tflite"
 
 
 @pytest.mark.parametrize(
@@ -48,6 +60,12 @@ def test_the_shipped_bundle_is_found_by_name() -> None:
         pytest.param(lambda d: d["input"].update(size_px=0), "from 8 to 1024, got 0", id="size"),
         pytest.param(lambda d: d["input"].update(crop_margin=9), "crop_margin must", id="margin"),
         pytest.param(lambda d: d["input"].update(size_px="x"), "is wrong", id="size text"),
+        pytest.param(
+            lambda d: d.update(runtime_file="gone.tflite"),
+            r"does not describe gone\.tflite",
+            id="runtime file",
+        ),
+        pytest.param(lambda d: d.update(runtime_file=[1]), "does not describe", id="runtime list"),
         pytest.param(lambda d: d.update(files={}), "it describes no file", id="no file"),
         pytest.param(lambda d: d.update(files=[]), "is wrong", id="files list"),
         pytest.param(

@@ -1,7 +1,7 @@
 """The part of the pip package that pyproject.toml cannot express: data below share/deepfer.
 
-The models and the configuration go where a colcon build puts them too, below the prefix of the
-environment. Everything else is in pyproject.toml.
+The models, the configuration and the message definitions go where a colcon build puts them too,
+below the prefix of the environment. Everything else is in pyproject.toml.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ from setuptools import setup
 
 
 def data_files() -> list[tuple[str, list[str]]]:
-    """Return (folder below the prefix, files) for every folder of models/ and config/."""
+    """Return (folder below the prefix, files) for every folder of data."""
     by_folder: dict[str, list[str]] = {}
-    for top in ("models", "config"):
+    for top in ("models", "config", "msg", "underlay/vision_msgs/msg"):
         for path in sorted(Path(top).rglob("*")):
             if path.is_file():
                 by_folder.setdefault(f"share/deepfer/{path.parent}", []).append(str(path))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_ros.image_encodings import ENCODING_HELP, Encoding, find_encoding
+from deepfer_ros.image_encodings import Encoding, find_encoding
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.images import decode_image
 
@@ -75,7 +75,8 @@ def _check(message: RawImage, max_pixels: int) -> Encoding:
     encoding = find_encoding(message.encoding)
     if encoding is None:
         raise ImageError(
-            f"The encoding '{message.encoding}' is unknown; known are {ENCODING_HELP}."
+            f"The encoding '{message.encoding}' is unknown; known are those of "
+            "sensor_msgs/image_encodings, and types such as 8UC3."
         )
     row_bytes = width * encoding.channels * encoding.dtype.itemsize
     if step < row_bytes:

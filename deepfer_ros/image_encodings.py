@@ -84,9 +84,6 @@ _NAMED = _named_encodings()
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C([1-9][0-9]*)")
 _MOST_CHANNELS = 512  # CV_CN_MAX, the limit of OpenCV
 
-ENCODING_HELP = f"{', '.join(_NAMED)} and types such as 8UC3"
-"""The encodings that are known, for error messages."""
-
 
 def find_encoding(name: str) -> Encoding | None:
     """Return what an encoding means, or None if nobody knows.

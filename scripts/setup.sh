@@ -97,7 +97,9 @@ find_python() {
 digest() { sha256sum | cut -d' ' -f1; }
 
 # What the nodes and the commands need. "make setup" brings all of it, also what pip calls extras.
-program_requirement_files() { echo requirements/runtime.txt requirements/web.txt; }
+program_requirement_files() {
+  echo requirements/runtime.txt requirements/web.txt requirements/bag.txt
+}
 requirement_files() {
   [ "$ros" != wheels ] || echo "requirements/ros-$wheels.txt"
   echo requirements/build.txt
@@ -106,7 +108,7 @@ requirement_files() {
 }
 test_requirement_files() {
   [ "$tests" = test-ros ] || echo requirements/training.txt
-  echo requirements/test.txt
+  echo requirements/parquet.txt requirements/test.txt
 }
 
 # The packages of underlay/ that this ROS lacks. A build of our own, put on the path by env.sh, does

@@ -1,6 +1,5 @@
 """Classify image files one after another, and print each result as soon as it is there."""
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from deepfer_ros.camera_sources import IMAGE_SUFFIXES, list_images
+from deepfer_ros.cli.quiet import quiet_libraries
 from deepfer_ros.face_json import face_to_json
 from deepfer_ros.recognition.classifier import load_classifier
 from deepfer_ros.recognition.detection import load_detector
@@ -125,7 +125,7 @@ def to_json(result: ImageResult) -> str:
 
 def _load_recognizer(model: str, detector_name: str) -> EmotionRecognizer:
     try:
-        with _quiet_libraries():
+        with quiet_libraries():
             return EmotionRecognizer(
                 load_detector(detector_name, max_side_px=_DETECTION_MAX_SIDE_PX),
                 load_classifier(load_bundle(model), threads=os.cpu_count() or 1),
@@ -293,26 +293,6 @@ def _with_progress(
         redirect_stderr=False,
     ) as progress:
         yield from progress.track(results, total=count)
-
-
-@contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep what C++ libraries write on standard error away from the user.
-
-    LiteRT announces itself there; what goes wrong comes as an exception.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # standard error is closed
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 def _next_likely(face: FaceEmotion) -> str:

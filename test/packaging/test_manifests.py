@@ -33,6 +33,7 @@ ROSDEP_KEYS = {
 WHEELS = {
     "PIL": "pillow",
     "ai_edge_litert": "ai-edge-litert",
+    "backports": "backports.zstd",
     "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
@@ -41,7 +42,17 @@ WHEELS = {
 # Without a rosdep key; package.xml says so in a comment.
 WITHOUT_ROSDEP_KEY = {"ai_edge_litert", "yuface"}
 # The Keras classifier of the core works where the training requirements are installed.
-OPTIONAL_AT_RUN_TIME = {"hri_msgs", "keras", "tensorflow", "yuface"}
+# Bags have extras of their own.
+OPTIONAL_AT_RUN_TIME = {
+    "apsw",
+    "backports",
+    "hri_msgs",
+    "keras",
+    "pyarrow",
+    "rosbags",
+    "tensorflow",
+    "yuface",
+}
 # Needed without an import that shows it: the support of the generated interfaces, and the services
 # that a lifecycle node has.
 WITHOUT_IMPORT = {"lifecycle_msgs", "rosidl_default_runtime"}
@@ -152,6 +163,13 @@ def test_runtime_requirements_cover_every_import() -> None:
     assert requirements("runtime", "web") - needed == set(), "required but not imported"
 
 
+def test_bag_requirements_cover_every_import() -> None:
+    modules = third_party_imports("deepfer_ros/bag")
+    assert {module for module in modules if is_ros_package(module)} == set()
+    needed = {WHEELS.get(module, module) for module in modules}
+    assert needed - requirements("runtime") == requirements("bag", "parquet")
+
+
 @pytest.mark.parametrize("wheels", ["kilted", "jazzy"])
 def test_no_requirement_is_listed_twice(wheels: str) -> None:
     names = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
@@ -180,7 +198,10 @@ def test_test_requirements_cover_every_import() -> None:
     modules = third_party_imports("test") - of_the_tests
     needed = {WHEELS.get(module, module) for module in modules if not is_ros_package(module)}
     needed -= dependencies("test_depend")
-    assert needed - requirements("runtime", "web", "training", "test", "demo") == set()
+    assert (
+        needed - requirements("runtime", "web", "bag", "parquet", "training", "test", "demo")
+        == set()
+    )
 
 
 @pytest.mark.parametrize(

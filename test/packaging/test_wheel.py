@@ -45,7 +45,7 @@ def test_holds_both_packages_and_nothing_else_to_import(wheel: zipfile.ZipFile) 
     assert {name.split("/")[0] for name in names} == {"deepfer_ros", "deepfer_training"}
 
 
-@pytest.mark.parametrize("folder", ["config", "models"])
+@pytest.mark.parametrize("folder", ["config", "models", "msg", "underlay/vision_msgs/msg"])
 def test_holds_the_data_below_share(wheel: zipfile.ZipFile, folder: str) -> None:
     files = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     prefix = f"{name_and_version(wheel)}.data/data/share/deepfer/"
@@ -67,7 +67,14 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
         wheel.read(f"{name_and_version(wheel)}.dist-info/METADATA").decode()
     )
     assert metadata["Name"] == "deepfer"
-    assert metadata.get_all("Provides-Extra") == ["demo", "training", "dev"]
+    assert metadata.get_all("Provides-Extra") == [
+        "demo",
+        "web",
+        "bag",
+        "parquet",
+        "training",
+        "dev",
+    ]
     needed = metadata.get_all("Requires-Dist") or []
     always = {entry.split("<")[0].split(">")[0] for entry in needed if "extra ==" not in entry}
     assert "numpy" in always

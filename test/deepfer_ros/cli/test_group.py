@@ -17,14 +17,17 @@ from deepfer_ros.cli import deepfer
 COMMANDS = (
     "demo",
     "camera",
+    "web",
     "classify",
+    "bench",
+    "bag",
     "doctor",
     "fetch-detector",
     "train",
     "evaluate",
     "export",
 )
-HEAVY = ("cv2", "rclpy", "ai_edge_litert", "tensorflow", "keras", "deepfer")
+HEAVY = ("cv2", "rclpy", "ai_edge_litert", "rosbags", "tensorflow", "keras", "deepfer")
 
 
 def modules_after(code: str) -> set[str]:

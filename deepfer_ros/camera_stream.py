@@ -34,12 +34,8 @@ from deepfer_ros.recognition.classifier import EmotionClassifier
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.recognizer import EmotionRecognizer, FoundFaces, classify_all
 from deepfer_ros.ros4hri import HumanFaces
+from deepfer_ros.ros_compatibility import SubscriptionEventCallbacks
 from deepfer_ros.topic_report import explain_silence
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # ROS 2 Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
 
 _BAD_IMAGE_LOG_PERIOD_S = 5.0
 _SILENCE_LOG_PERIOD_S = 30.0

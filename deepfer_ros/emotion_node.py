@@ -18,7 +18,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_msgs.msg import Header
@@ -44,6 +44,7 @@ from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.errors import RecognitionError
 from deepfer_ros.recognizers import Recognizers, load_recognizers
 from deepfer_ros.ros4hri import HumanFaces
+from deepfer_ros.ros_compatibility import ManagedNode
 from deepfer_ros.still_images import StillImageClassifier, refuse
 
 NODE_NAME = "emotion_node"
@@ -73,7 +74,7 @@ def _reported(transition: _Transition) -> _Transition:
     return reporting
 
 
-class EmotionNode(LifecycleNode):
+class EmotionNode(ManagedNode):
     """Subscribes to cameras and publishes the expressions of all faces in their images.
 
     Args:
@@ -144,7 +145,7 @@ class EmotionNode(LifecycleNode):
         parameters = self._read_parameters()
         conflict = parameters.find_conflict()
         if conflict is not None:
-            return self._fail("Cannot be configured", conflict)
+            self.get_logger().warning(conflict)
         try:
             self._load_all(parameters)
         # rclpy's errors: a QoS override that it does not know, or one of a wrong type.
@@ -201,7 +202,7 @@ class EmotionNode(LifecycleNode):
         self._unload()
         return super().on_error(state)
 
-    def _fail(self, what: str, reason: Exception | str) -> TransitionCallbackReturn:
+    def _fail(self, what: str, reason: Exception) -> TransitionCallbackReturn:
         self._failure = f"{what}: {reason}"
         self.get_logger().error(self._failure)
         return TransitionCallbackReturn.FAILURE

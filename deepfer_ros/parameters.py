@@ -137,7 +137,7 @@ class EmotionParameters:
     )
 
     def find_conflict(self) -> str | None:
-        """Say why these values, each of them all right, do not go together."""
+        """Say what is strange about these values together, each of them all right."""
         strangers = set(self.on_demand_cameras) - {"", *self.cameras}
         if not strangers:
             return None

@@ -1,7 +1,7 @@
-"""Start a camera or several, the emotion node that reads their images, and RViz if wanted.
+"""Start a camera or several, the emotion node that reads their images, and what shows them.
 
 ros2 launch deepfer camera.launch.py
-ros2 launch deepfer camera.launch.py source:=video.mp4 rviz:=true
+ros2 launch deepfer camera.launch.py source:=video.mp4 rviz:=true web:=true
 ros2 launch deepfer camera.launch.py source:=none image_topic:=/camera/color/image_raw
 ros2 launch deepfer camera.launch.py cameras:=front,rear source:=/dev/video0,/dev/video2
 ros2 launch deepfer camera.launch.py namespace:=robot1,robot2 source:=none
@@ -11,8 +11,9 @@ the node's own parameter holds.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from ament_index_python.packages import (
     PackageNotFoundError,
@@ -33,6 +34,7 @@ from deepfer_ros.parameter_table import find_fault
 from deepfer_ros.parameters import IMAGE_TRANSPORTS, EmotionParameters
 from deepfer_ros.recognition.detection import DETECTOR_NAMES
 from deepfer_ros.transport import transport_environment
+from deepfer_ros.web.emotion_cameras import EMOTION_CAMERAS
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 NO_CAMERA = "none"
@@ -106,6 +108,16 @@ ARGUMENTS = [
         "several.",
     ),
     DeclareLaunchArgument(
+        "web",
+        default_value="false",
+        choices=YES_OR_NO,
+        description="Serve the page in the browser, see docs/web.md. Unless cameras are named, "
+        "the browser becomes one more camera.",
+    ),
+    DeclareLaunchArgument(
+        "web_port", default_value="", description="Port of the page; see the port of web_node."
+    ),
+    DeclareLaunchArgument(
         "use_sim_time",
         default_value="",
         choices=["", *YES_OR_NO],
@@ -138,6 +150,8 @@ def create_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     for (namespace, camera), source in zip(places(values), sources(values), strict=True):
         if source != NO_CAMERA:
             nodes.append(create_camera_node(values, f"{namespace}/{camera}".strip("/"), source))
+    if values["web"] == "true":
+        nodes.append(create_web_node(values))
     if values["rviz"] == "true":
         nodes.append(create_rviz(values))
     return nodes
@@ -178,6 +192,10 @@ def check(values: dict[str, str]) -> None:
             float(values["rate_hz"])
         except ValueError as err:
             raise RuntimeError(f"rate_hz:={values['rate_hz']} is not a number.") from err
+    if values["web_port"] and not values["web_port"].isdecimal():
+        raise RuntimeError(f"web_port:={values['web_port']} is not a port number.")
+    if values["web"] == "true" and len(namespaces(values)) > 1:
+        raise RuntimeError("web:=true serves one namespace; start one launch file for each.")
     if values["rviz"] == "true":
         try:
             get_package_prefix("rviz2")
@@ -215,11 +233,13 @@ def create_emotion_node(values: dict[str, str], namespace: str) -> Node:
     parameters: dict[str, object] = {name: values[name] for name in given if values[name]}
     if values["cameras"]:
         parameters["cameras"] = cameras(values)
+    has_browser = values["web"] == "true" and not values["cameras"]
     return create_node(
         values,
         "emotion_node",
         namespace,
         parameters | given_flags(values, "autostart"),
+        defaults=EMOTION_CAMERAS if has_browser else {},
         prefixes=[f"{camera}/" if camera else "" for camera in cameras(values)],
     )
 
@@ -233,6 +253,13 @@ def create_camera_node(values: dict[str, str], namespace: str, source: str) -> N
     return create_node(values, "camera_node", namespace, parameters)
 
 
+def create_web_node(values: dict[str, str]) -> Node:
+    parameters: dict[str, object] = {}
+    if values["web_port"]:
+        parameters["port"] = int(values["web_port"])
+    return create_node(values, "web_node", namespaces(values)[0], parameters)
+
+
 def given_flags(values: dict[str, str], *names: str) -> dict[str, bool]:
     """Return the arguments that are true or false, without those that were left empty."""
     return {name: values[name] == "true" for name in names if values[name]}
@@ -244,6 +271,7 @@ def create_node(
     namespace: str,
     parameters: dict[str, object],
     *,
+    defaults: Mapping[str, object] = MappingProxyType({}),
     prefixes: Sequence[str] = ("",),
 ) -> Node:
     own = parameters | given_flags(values, "use_sim_time")
@@ -254,6 +282,7 @@ def create_node(
         namespace=namespace,
         # Later entries win.
         parameters=[
+            *([dict(defaults)] if defaults else []),
             *([values["params_file"]] if values["params_file"] else []),
             *([own] if own else []),
         ],

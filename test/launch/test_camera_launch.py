@@ -103,6 +103,8 @@ def test_every_argument_is_described(launch_file: ModuleType) -> None:
         "rate_hz",
         "autostart",
         "rviz",
+        "web",
+        "web_port",
         "use_sim_time",
         "log_level",
     } == set(arguments)
@@ -153,6 +155,7 @@ def test_arguments_become_parameters(launch_file: ModuleType) -> None:
     [
         ("params_file", "/nonexistent.yaml", "params_file:=/nonexistent.yaml does not exist"),
         ("rate_hz", "abc", "rate_hz:=abc is not a number"),
+        ("web_port", "http", "web_port:=http is not a port number"),
         ("cameras", "front,2nd", "cameras must hold names of letters"),
         ("cameras", "front,front", "cameras must hold every name once"),
     ],
@@ -210,6 +213,28 @@ def test_rviz_shows_the_first_camera(
     monkeypatch.setattr(launch_file, "get_package_prefix", lambda name: "/opt/ros")
     nodes = start(launch_file, rviz="true", namespace="a,b", cameras="front,rear", source="none")
     assert set(nodes) == {"/a/emotion_node", "/b/emotion_node", "/a/front/rviz"}
+
+
+def test_web(launch_file: ModuleType, tmp_path: Path) -> None:
+    nodes = start(launch_file, web="true", web_port="8081", namespace="robot")
+    assert set(nodes) == {"emotion_node", "camera_node", "web_node"}
+    assert parameters(nodes["web_node"]) == {"port": 8081}
+    assert parameters(nodes["emotion_node"]) == {
+        "cameras": ("", "browser"),
+        "on_demand_cameras": ("browser",),
+    }
+    # What is said about cameras elsewhere has the last word.
+    nodes = start(launch_file, web="true", cameras="front")
+    assert parameters(nodes["emotion_node"]) == {"cameras": ("front",)}
+    path = tmp_path / "parameters.yaml"
+    path.write_text("/**/emotion_node: {ros__parameters: {cameras: [rear]}}")
+    nodes = start(launch_file, web="true", params_file=str(path))
+    assert parameters(nodes["emotion_node"])["cameras"] == ["rear"]
+
+
+def test_web_serves_one_namespace(launch_file: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="web:=true serves one namespace"):
+        start(launch_file, web="true", namespace="a,b")
 
 
 def test_rviz_is_looked_for_before_a_node_starts(

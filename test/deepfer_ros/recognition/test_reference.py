@@ -1,0 +1,106 @@
+"""The answers of the core stay what they were: no gain of speed may cost quality unseen.
+
+The tolerances leave room for other processors and other versions of OpenCV, no more.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from recognition_reference import (
+    DETECTORS,
+    MODEL_FILES,
+    REFERENCE_PATH,
+    make_pictures,
+    model_sha256,
+    recognize_all,
+)
+
+from deepfer_ros.recognition.detection import detector_statuses
+from deepfer_ros.recognition.geometry import intersection_over_union
+
+LEAST_OVERLAP = 0.9
+LANDMARK_TOLERANCE = 0.05
+"""As a share of the box's longer side."""
+CONFIDENCE_TOLERANCE = 0.05
+PROBABILITY_TOLERANCE = 0.05
+
+RECORD = "python test/support/recognition_reference.py"
+
+Faces = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads(REFERENCE_PATH.read_text(encoding="utf-8"))
+    return recorded
+
+
+@pytest.fixture(scope="module")
+def yunet_file(request: pytest.FixtureRequest, detector: str) -> Path | None:
+    return request.getfixturevalue("yunet_path") if detector == "yunet" else None
+
+
+@pytest.fixture(scope="module", params=DETECTORS)
+def detector(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=MODEL_FILES)
+def answers(
+    request: pytest.FixtureRequest,
+    reference: dict[str, Any],
+    detector: str,
+    yunet_file: Path | None,
+) -> tuple[dict[str, Faces], dict[str, Faces]]:
+    """What the core says now, and what it said."""
+    (status,) = (entry for entry in detector_statuses(yunet_file) if entry.name == detector)
+    if not status.available:
+        pytest.skip(f"{detector}: {status.reason}")
+    file = request.param
+    if reference["models"][file] != model_sha256(file):
+        pytest.fail(f"{file} is another model than the recorded one; if it is good: {RECORD}")
+    return recognize_all(detector, file, yunet_file), reference["answers"][detector][file]
+
+
+@pytest.mark.parametrize("picture", sorted(make_pictures()))
+def test_answers_are_those_that_were_recorded(
+    answers: tuple[dict[str, Faces], dict[str, Faces]], picture: str
+) -> None:
+    now, before = answers[0][picture], answers[1][picture]
+    assert len(now) == len(before)
+    if not before:
+        return
+    overlap = intersection_over_union(_column(now, "box_xywh"), _column(before, "box_xywh"))
+    partners = overlap.argmax(axis=1)
+    assert sorted(partners) == list(range(len(before)))
+    assert overlap.max(axis=1).min() >= LEAST_OVERLAP
+    before = [before[partner] for partner in partners]
+    size_px = _column(before, "box_xywh")[:, 2:].max(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        _column(now, "landmarks") / size_px,
+        _column(before, "landmarks") / size_px,
+        atol=LANDMARK_TOLERANCE,
+    )
+    for name, tolerance in (
+        ("confidence", CONFIDENCE_TOLERANCE),
+        ("probabilities", PROBABILITY_TOLERANCE),
+    ):
+        np.testing.assert_allclose(_column(now, name), _column(before, name), atol=tolerance)
+
+
+def test_the_pictures_show_faces(reference: dict[str, Any]) -> None:
+    """A reference of empty answers would compare nothing."""
+    for detector in DETECTORS:
+        for answers in reference["answers"][detector].values():
+            assert set(answers) == set(make_pictures())
+            assert sum(map(len, answers.values())) >= 9
+            assert answers["noise"] == []
+
+
+def _column(faces: Faces, name: str) -> NDArray[np.float32]:
+    """Return one entry of all faces; None becomes NaN."""
+    return np.array([face[name] for face in faces], np.float32)

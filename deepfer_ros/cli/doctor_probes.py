@@ -15,11 +15,11 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-OK = "ok"
-MISSING = "missing"
-OPTIONAL = "optional"
+from deepfer_ros.cli.doctor_finding import MISSING, OK, OPTIONAL, Finding
+from deepfer_ros.cli.doctor_running import probe_nodes, probe_topics
+from deepfer_ros.cli.doctor_session import probe_display, probe_recognition
 
 _MESSAGE_PACKAGES = (
     "deepfer.msg",
@@ -34,27 +34,12 @@ _MESSAGE_PACKAGES = (
 _TRAINING_PACKAGES = ("tensorflow", "keras", "scikit-learn")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check has found.
-
-    Attributes:
-        status: `OK`, `MISSING` if the nodes need it, or `OPTIONAL` if they can do without.
-        detail: What is there, or what is wrong.
-        advice: What to do; empty if nothing needs to be done.
-    """
-
-    status: str
-    detail: str
-    advice: str = ""
-
-
 def probe_python() -> Finding:
     """Check the version of Python."""
     detail = f"{platform.python_version()}, {sys.executable}"
-    if (3, 10) <= sys.version_info[:2] <= (3, 13):
+    if (3, 10) <= sys.version_info[:2] <= (3, 14):
         return Finding(OK, detail)
-    return Finding(MISSING, detail, "deepfer is made for Python 3.10 to 3.13.")
+    return Finding(MISSING, detail, "deepfer is made for Python 3.10 to 3.14.")
 
 
 def probe_numpy() -> Finding:
@@ -73,6 +58,14 @@ def probe_opencv() -> Finding:
             OPTIONAL,
             f"{cv2.__version__}, without FaceDetectorYN",
             "OpenCV 4.5.4 or later can run the detector yunet.",
+        )
+    wheels = sorted(set(importlib.metadata.packages_distributions().get("cv2", ())))
+    if len(wheels) > 1:
+        return Finding(
+            OPTIONAL,
+            f"{cv2.__version__}, from several wheels that overwrite each other: "
+            + ", ".join(wheels),
+            f"pip uninstall {' '.join(wheels)}; pip install opencv-python-headless",
         )
     return Finding(OK, cv2.__version__)
 
@@ -133,7 +126,14 @@ def probe_ros() -> Finding:
     import rclpy
 
     distribution = os.environ.get("ROS_DISTRO") or "from wheels"
-    return Finding(OK, f"{distribution}, {rclpy.get_rmw_implementation_identifier()}")
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    reach = [
+        f"{name}={os.environ[name]}"
+        for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY")
+        if os.environ.get(name)
+    ]
+    parts = [distribution, rclpy.get_rmw_implementation_identifier(), f"ROS_DOMAIN_ID={domain}"]
+    return Finding(OK, ", ".join(parts + reach))
 
 
 def probe_messages() -> Finding:
@@ -150,7 +150,22 @@ def probe_messages() -> Finding:
             missing.append(f"{name} ({err})")
     if missing:
         return Finding(MISSING, f"not usable: {', '.join(missing)}", advice)
+    _exchange_arrays()
     return Finding(OK, "deepfer, vision_msgs and the standard ones")
+
+
+def _exchange_arrays() -> None:
+    """Send NumPy arrays through a message: what breaks if ROS was built for another NumPy."""
+    import numpy as np
+    from rclpy.serialization import deserialize_message, serialize_message
+
+    from deepfer.msg import Emotion, EmotionArray
+
+    probabilities = np.full(7, 1 / 7, np.float32)
+    message = EmotionArray(emotions=[Emotion(probabilities=probabilities)])
+    returned = deserialize_message(serialize_message(message), EmotionArray)
+    if not np.array_equal(returned.emotions[0].probabilities, probabilities):
+        raise RuntimeError("a message came back changed")
 
 
 def probe_transport() -> Finding:
@@ -226,15 +241,23 @@ PROBES: dict[str, tuple[Callable[[], Finding], str]] = {
     "litert": (probe_litert, "pip install ai-edge-litert"),
     "model": (probe_model, ""),
     "detectors": (probe_detectors, ""),
+    "recognition": (probe_recognition, "See what the lines above say."),
     "ros": (
         probe_ros,
         "Source ROS 2 (. /opt/ros/<distribution>/setup.bash), or run 'make setup' and "
         "'. scripts/env.sh' in the repository.",
     ),
-    "messages": (probe_messages, ""),
+    "messages": (
+        probe_messages,
+        "This ROS may have been built with another major version of NumPy: "
+        "pip install 'numpy<2' in your environment.",
+    ),
     "transport": (probe_transport, ""),
     "webcam": (probe_webcam, ""),
     "sample": (probe_sample, ""),
+    "nodes": (probe_nodes, ""),
+    "topics": (probe_topics, ""),
+    "display": (probe_display, ""),
     "training": (probe_training, ""),
 }
 """Every check by name, in the order of the report, and what to do if it breaks down."""

@@ -14,17 +14,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deepfer_ros.cli.doctor_probes import MISSING, OK, OPTIONAL, PROBES, Finding
+from deepfer_ros.cli.doctor_finding import MISSING, OK, OPTIONAL, PROBLEM, Finding
+from deepfer_ros.cli.doctor_probes import PROBES
 
 _TIMEOUT_S = 60.0
-_STYLES = {OK: "green", OPTIONAL: "yellow", MISSING: "bold red"}
+_STYLES = {OK: "green", OPTIONAL: "yellow", PROBLEM: "bold red", MISSING: "bold red"}
 
 
 def run_doctor(*, as_json: bool) -> None:
     """Check everything and print what was found.
 
     Raises:
-        click.exceptions.Exit: With status 1 if something is missing that is needed.
+        click.exceptions.Exit: With status 1 if something needed is missing or does not work.
     """
     console = Console()
     waiting = (
@@ -34,15 +35,15 @@ def run_doctor(*, as_json: bool) -> None:
     )
     with waiting, ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         findings = dict(zip(PROBES, pool.map(run_probe, PROBES), strict=True))
-    is_complete = all(finding.status != MISSING for finding in findings.values())
+    is_complete = all(finding.status in (OK, OPTIONAL) for finding in findings.values())
     if as_json:
         click.echo(_to_json(findings, is_complete))
     else:
         _print_table(findings, console)
         console.print(
-            "Everything that is needed is there."
+            "Everything that is needed is there and works."
             if is_complete
-            else "Something that is needed is missing; see above."
+            else "Something that is needed is missing or does not work; see above."
         )
     if not is_complete:
         raise click.exceptions.Exit(1)

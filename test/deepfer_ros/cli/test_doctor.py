@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deepfer_ros.cli import deepfer, doctor_probes, doctor_run
-from deepfer_ros.cli.doctor_probes import MISSING, OK, OPTIONAL, PROBES, Finding
+from deepfer_ros.cli.doctor_finding import MISSING, OK, OPTIONAL, PROBLEM, Finding
+from deepfer_ros.cli.doctor_probes import PROBES
 from deepfer_ros.cli.doctor_run import run_probe
 
 GOOD = Finding(OK, "1.2.3")
@@ -51,6 +52,11 @@ class TestReport:
             "detail": "No module",
             "advice": "Source it.",
         } in parse(result)["checks"]
+
+    def test_something_that_does_not_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        result = report_with(monkeypatch, topics=Finding(PROBLEM, "Nobody publishes.", "Do."))
+        assert result.exit_code == 1
+        assert parse(result)["ok"] is False
 
     def test_table(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
@@ -129,6 +135,38 @@ class TestProbes:
         finding = run_probe("model")
         assert finding.status == OK, finding
         assert "deepfer48" in finding.detail
+
+    def test_recognition(self) -> None:
+        finding = run_probe("recognition")
+        assert finding.status in (OK, OPTIONAL), finding  # optional where it is slow
+        assert "sample photograph: happy 0." in finding.detail
+
+    def test_ros_names_the_domain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+        monkeypatch.setenv("ROS_LOCALHOST_ONLY", "1")
+        assert "ROS_DOMAIN_ID=7, " in doctor_probes.probe_ros().detail
+        assert "ROS_LOCALHOST_ONLY=1" in doctor_probes.probe_ros().detail
+
+    def test_two_wheels_of_opencv(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import importlib.metadata
+
+        wheels = {"cv2": ["opencv-python", "opencv-python-headless"]}
+        monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: wheels)
+        finding = doctor_probes.probe_opencv()
+        assert finding.status == OPTIONAL
+        assert "opencv-python, opencv-python-headless" in finding.detail
+        assert finding.advice.startswith("pip uninstall opencv-python opencv-python-headless;")
+
+    def test_messages_that_break_with_this_numpy(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "sitecustomize.py").write_text(
+            "import rclpy.serialization as s, os\ns.serialize_message = lambda m: os.abort()"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        finding = run_probe("messages")
+        assert (finding.status, finding.detail) == (MISSING, "crashed with SIGABRT")
+        assert "numpy<2" in finding.advice
 
     def test_a_wrong_yunet_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DEEPFER_YUNET_FILE", "/nowhere/yunet.onnx")

@@ -1,0 +1,164 @@
+"""What `deepfer doctor` says of the nodes that run and the images that should reach them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+
+from deepfer.srv import ClassifyImage
+from deepfer_ros.cli.doctor_finding import OK, OPTIONAL, PROBLEM
+from deepfer_ros.cli.doctor_running import (
+    NodeProcess,
+    find_node_processes,
+    judge_nodes,
+    probe_topics,
+)
+
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class TestNodes:
+    @pytest.mark.parametrize(
+        ("processes", "status", "words"),
+        [
+            ([], OK, "none"),
+            ([NodeProcess(12, "emotion_node", "5", False)], OK, "emotion_node (12)"),
+            ([NodeProcess(12, "emotion_node", None, False)], OK, "emotion_node (12)"),
+            ([NodeProcess(12, "camera_node", "6", False)], OPTIONAL, "12 with ROS_DOMAIN_ID=6"),
+            (
+                [NodeProcess(9, "web_node", "5", True), NodeProcess(12, "camera_node", "5", True)],
+                PROBLEM,
+                "what started 9 12 has ended",
+            ),
+        ],
+        ids=["none", "one", "of another user", "another domain", "left behind"],
+    )
+    def test_are_judged(self, processes: list[NodeProcess], status: str, words: str) -> None:
+        finding = judge_nodes(processes, "5")
+        assert finding.status == status
+        assert words in finding.detail
+        assert bool(finding.advice) == (status != OK)
+
+    def test_are_found_in_the_process_table(self, tmp_path: Path) -> None:
+        add_process(tmp_path, 1, "init", ["/sbin/init"])
+        add_process(tmp_path, 20, "python3", ["python3", "-m", "deepfer_ros.emotion_node"])
+        installed = ["/usr/bin/python3", "/ws/install/lib/deepfer/camera_node", "--ros-args"]
+        add_process(tmp_path, 7, "camera (node)", installed, parent=1, domain="3")
+        add_process(tmp_path, 30, "vim", ["vim", "deepfer_ros.emotion_node"])
+        add_process(tmp_path, 31, "kthread", [""])
+        assert find_node_processes(tmp_path) == [
+            NodeProcess(7, "camera_node", "3", True),
+            NodeProcess(20, "emotion_node", "0", False),
+        ]
+
+    def test_are_no_orphans_below_a_launch_that_is_process_1(self, tmp_path: Path) -> None:
+        add_process(tmp_path, 1, "ros2", ["/usr/bin/python3", "/opt/ros/bin/ros2"])
+        add_process(tmp_path, 7, "x", ["python3", "-m", "deepfer_ros.emotion_node"], parent=1)
+        assert find_node_processes(tmp_path) == [NodeProcess(7, "emotion_node", "0", False)]
+
+
+def add_process(
+    table: Path,
+    pid: int,
+    name: str,
+    arguments: list[str],
+    *,
+    parent: int = 2,
+    domain: str | None = None,
+) -> None:
+    folder = table / str(pid)
+    folder.mkdir()
+    (folder / "comm").write_text(f"{name}\n")
+    (folder / "cmdline").write_text("\0".join([*arguments, ""]))
+    (folder / "stat").write_text(f"{pid} ({name}) S {parent} {pid} 0")
+    variables = ["HOME=/root", *([f"ROS_DOMAIN_ID={domain}"] if domain else []), ""]
+    (folder / "environ").write_text("\0".join(variables))
+
+
+@pytest.fixture
+def graph(ros_environment: None) -> Iterator[Context]:
+    context = Context()
+    context.init()
+    yield context
+    context.shutdown()
+
+
+@pytest.fixture
+def camera(ros_environment: None) -> Iterator[Node]:
+    """Return a node as if of another process: one may use a topic with one type only."""
+    context = Context()
+    context.init()
+    node = Node("camera", context=context)
+    yield node
+    node.destroy_node()
+    context.shutdown()
+
+
+def make_emotion_node(
+    context: Context, message_type: type | None = Image, qos: QoSProfile = BEST_EFFORT
+) -> Node:
+    """Return what looks like an emotion node from outside."""
+    node = Node("eyes", namespace="/robot", context=context)
+    node.create_service(ClassifyImage, "classify_image", lambda request, response: response)
+    if message_type is not None:
+        node.create_subscription(message_type, "image_raw", lambda message: None, qos)
+    return node
+
+
+class TestTopics:
+    def test_nothing_runs(self, camera: Node) -> None:
+        camera.create_publisher(Image, "/color", 1)
+        finding = probe_topics()
+        assert (finding.status, finding.detail) == (OK, "no emotion node runs; images: /color (1)")
+
+    def test_images_arrive(self, graph: Context, camera: Node) -> None:
+        node = make_emotion_node(graph)
+        camera.create_publisher(Image, "/robot/image_raw", 1)
+        finding = probe_topics()
+        node.destroy_node()
+        assert finding.status == OK
+        assert finding.detail == "/robot/eyes gets /robot/image_raw from 1 publisher(s)"
+
+    def test_a_node_that_is_not_active(self, graph: Context) -> None:
+        node = make_emotion_node(graph, None)
+        finding = probe_topics()
+        node.destroy_node()
+        assert finding.status == PROBLEM
+        assert "/robot/eyes subscribes to no images" in finding.detail
+
+    def test_nobody_publishes(self, graph: Context, camera: Node) -> None:
+        node = make_emotion_node(graph)
+        camera.create_publisher(CompressedImage, "/front/image_raw/compressed", 1)
+        finding = probe_topics()
+        node.destroy_node()
+        assert finding.status == PROBLEM
+        assert "/robot/image_raw, which nobody publishes; there are images on" in finding.detail
+        assert "/front/image_raw/compressed (1)" in finding.detail
+
+    def test_the_quality_of_service_does_not_suit(self, graph: Context, camera: Node) -> None:
+        node = make_emotion_node(graph, qos=RELIABLE)
+        camera.create_publisher(Image, "/robot/image_raw", BEST_EFFORT)
+        finding = probe_topics()
+        node.destroy_node()
+        assert finding.status == PROBLEM
+        assert "/camera publishes /robot/image_raw does not suit /robot/eyes" in finding.detail
+        assert "eliab" in finding.detail
+
+    def test_the_type_is_another(self, graph: Context, camera: Node) -> None:
+        node = make_emotion_node(graph)
+        camera.create_publisher(String, "/robot/image_raw", 1)
+        finding = probe_topics()
+        node.destroy_node()
+        assert finding.status == PROBLEM
+        assert (
+            "as std_msgs/msg/String, but /robot/eyes takes sensor_msgs/msg/Image" in finding.detail
+        )

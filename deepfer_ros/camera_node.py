@@ -18,7 +18,6 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
@@ -38,6 +37,7 @@ from deepfer_ros.parameter_table import (
     parameter,
     read_parameters,
 )
+from deepfer_ros.qos import OVERRIDABLE_QOS
 
 NODE_NAME = "camera_node"
 
@@ -129,7 +129,7 @@ class CameraNode(Node):
             "image_raw",
             # Reliable matches best-effort subscribers too; depth 1 never sends old images.
             QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=OVERRIDABLE_QOS,
         )
         self._message = Image(encoding="bgr8")
         self._message.header.frame_id = self._frame_id
@@ -286,7 +286,9 @@ def main(args: list[str] | None = None) -> int:
     # Our own messages name every fault; those of the libraries would only repeat them.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    return run_node(NODE_NAME, CameraNode, args=args, errors=(CameraError,))
+    return run_node(
+        NODE_NAME, CameraNode, parameters=CameraParameters, args=args, errors=(CameraError,)
+    )
 
 
 if __name__ == "__main__":

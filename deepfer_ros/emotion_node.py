@@ -342,7 +342,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 after an ordinary end, 1 if the node could not start.
     """
-    return run_node(NODE_NAME, EmotionNode, args=args)
+    return run_node(NODE_NAME, EmotionNode, parameters=EmotionParameters, args=args)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Protocol
 
 import rclpy
@@ -11,9 +12,11 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from deepfer_ros.parameter_table import explain_parameters
 from deepfer_ros.stop_signals import StopSignals
 from deepfer_ros.transport import prepare_transport
 
+_ROS_ARGS = "--ros-args"
 # A signal is noticed after this time at the latest.
 _LONGEST_WAIT_S = 0.2
 
@@ -32,6 +35,7 @@ def run_node(
     name: str,
     make_node: Callable[[], StartableNode],
     *,
+    parameters: type | None = None,
     args: list[str] | None = None,
     errors: tuple[type[Exception], ...] = (),
 ) -> int:
@@ -40,6 +44,7 @@ def run_node(
     Args:
         name: What it is called in messages.
         make_node: Makes the node.
+        parameters: Table of its parameters, for `--help`.
         args: Command line; that of the process if None.
         errors: What making and starting the node may raise on purpose.
 
@@ -47,6 +52,9 @@ def run_node(
         The exit status: 0 after an ordinary end, 1 if the node could not start; one line on
         standard error says why.
     """
+    own = list(takewhile(lambda arg: arg != _ROS_ARGS, sys.argv[1:] if args is None else args))
+    if own:
+        return _answer(name, own, parameters)
     prepare_transport()
     try:
         return _run(name, make_node, args, errors)
@@ -56,6 +64,21 @@ def run_node(
         return _refuse(name, err)
     finally:
         rclpy.try_shutdown()
+
+
+def _answer(name: str, arguments: list[str], parameters: type | None) -> int:
+    """Answer a command line with arguments that are not for ROS: help, or a refusal."""
+    if not {"-h", "--help"} & set(arguments):
+        print(
+            f"{name} cannot start: it knows no argument '{arguments[0]}'; parameters and names "
+            f"are given as {_ROS_ARGS} -p NAME:=VALUE -r OLD:=NEW.",
+            file=sys.stderr,
+        )
+        return 2
+    print(f"usage: {name} [{_ROS_ARGS} [-p NAME:=VALUE …] [-r OLD:=NEW …] [--params-file FILE]]")
+    if parameters is not None:
+        print(f"\nparameters:\n{explain_parameters(parameters)}")
+    return 0
 
 
 def _run(

@@ -6,7 +6,9 @@ class CameraParameters:
 """
 
 import dataclasses
+import json
 import math
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 _T = TypeVar("_T")
+
+_INDENT = " " * 6
 
 _TYPE_NAMES = {
     bool: "true or false",
@@ -107,6 +111,23 @@ def find_fault(table: type, changes: Mapping[str, Any], *, configured: bool = Fa
         if fault is not None:
             return fault
     return None
+
+
+def explain_parameters(table: type) -> str:
+    """Return what every parameter is for, its default and what it may be, for the terminal."""
+    return "\n".join(
+        f"  {entry.name} (default: {json.dumps(entry.default)}{_explain_rule(_rule(entry))})\n"
+        + textwrap.fill(
+            _rule(entry).description, 79, initial_indent=_INDENT, subsequent_indent=_INDENT
+        )
+        for entry in _entries(table)
+    )
+
+
+def _explain_rule(rule: _Rule) -> str:
+    if rule.choices:
+        return f"; one of {', '.join(rule.choices)}"
+    return f"; {rule.limits[0]} to {rule.limits[1]}" if rule.limits else ""
 
 
 def _find_value_fault(entry: "dataclasses.Field[Any]", value: object) -> str | None:

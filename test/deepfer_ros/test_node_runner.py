@@ -3,10 +3,13 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rclpy")
+
+from deepfer_ros import emotion_node
 
 PROGRAM = """
 import os, signal, sys
@@ -82,3 +85,34 @@ class TestRefusals:
         assert done.stderr.splitlines()[-1].startswith("mine cannot start: ")
         assert expected in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--help", "--ros-args", "-r", "a:=b"]])
+def test_help_tells_the_parameters_and_starts_nothing(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert emotion_node.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: emotion_node [--ros-args [-p NAME:=VALUE …]")
+    assert "  min_confidence (default: 0.0; 0.0 to 1.0)\n      An emotion less probable" in text
+    assert '  cameras (default: [""])\n' in text
+    assert max(len(line) for line in text.splitlines()) < 100
+
+
+def test_arguments_that_are_not_for_ros_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert emotion_node.main(["min_confidence:=0.5", "--ros-args"]) == 2
+    assert capsys.readouterr().err == (
+        "emotion_node cannot start: it knows no argument 'min_confidence:=0.5'; parameters and "
+        "names are given as --ros-args -p NAME:=VALUE -r OLD:=NEW.\n"
+    )
+
+
+def test_interrupt_while_everything_is_imported_is_no_traceback(tmp_path: Path) -> None:
+    template = Path(__file__).parents[2] / "cmake" / "program.py.in"
+    program = tmp_path / "program.py"
+    program.write_text(template.read_text().replace("@module@", "heavy"))
+    (tmp_path / "heavy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -22,6 +22,10 @@ MAX_IMAGE_PIXELS = 50_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 _FORMAT_NAMES = "JPEG, PNG, WebP, BMP, PPM, TIFF"
 
+# EXIF 2.3, section 4.6.4.
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = 1
+
 _ENCODINGS = {
     ".jpg": cv2.IMWRITE_JPEG_QUALITY,
     ".jpeg": cv2.IMWRITE_JPEG_QUALITY,
@@ -108,7 +112,7 @@ def decode_image(
                     f"{name} has {width}x{height} pixels, at most {max_pixels} pixels are allowed."
                 )
             image.load()
-            return _to_bgr(ImageOps.exif_transpose(image))
+            return _to_bgr(_upright(image))
     except UnidentifiedImageError as err:
         raise ImageError(f"{name} is not a picture of a known format ({_FORMAT_NAMES}).") from err
     except Image.DecompressionBombError as err:
@@ -185,11 +189,17 @@ def _read_bytes(path: Path, root: Path | None, max_bytes: int) -> bytes:
         os.close(descriptor)
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a picture by its EXIF orientation; Pillow would copy one that is upright already."""
+    is_upright = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT) == _UPRIGHT
+    return image if is_upright else ImageOps.exif_transpose(image)
+
+
 def _to_bgr(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I") or image.mode == "F":
         # 16-bit pictures: Pillow's own conversion to 8 bits cuts off instead of scaling.
         values = np.asarray(image, np.float64)
         grey = np.rint(values * (255 / max(65535.0, values.max()))).clip(0, 255).astype(np.uint8)
         return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-    rgb = np.asarray(image.convert("RGB"), np.uint8)
+    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)

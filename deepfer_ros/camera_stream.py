@@ -105,6 +105,8 @@ class CameraStream:
         self._subscription: Any = None
         self._statistics = StreamStatistics()
         self._last_image_s = -math.inf
+        # What has happened since the last subscribing.
+        self._has_image = self._has_refused = False
         self._silence_log = _Throttle(_SILENCE_LOG_PERIOD_S)
         self._bad_image_log = _Throttle(_BAD_IMAGE_LOG_PERIOD_S)
         # rclpy's groups remember every entity that they ever had: this one goes with the stream.
@@ -161,6 +163,7 @@ class CameraStream:
         if self._subscription is not None:
             return
         self._last_image_s = time.monotonic()
+        self._has_image = self._has_refused = False
         self._silence_log = _Throttle(_SILENCE_LOG_PERIOD_S)
         self._subscription = self._node.create_subscription(
             self._message_type,
@@ -206,6 +209,7 @@ class CameraStream:
             return
         parameters = self._read_parameters()
         self._last_image_s = time.monotonic()
+        self._has_image = True
         replaced = worker.put(
             self._name,
             CameraFrame(self, message, parameters),
@@ -287,11 +291,15 @@ class CameraStream:
 
     def _explain_silence(self) -> str:
         """Return why no image arrives, or an empty string if images do or none should."""
+        if self._subscription is None:
+            return ""
         timeout_s = self._read_parameters().image_timeout_s
         silence_s = time.monotonic() - self._last_image_s
-        if self._subscription is None or not timeout_s or silence_s < timeout_s:
-            return ""
-        return f"No image for {silence_s:.0f} s. " + self._explain_topic()
+        # Where no publisher fits there is nothing to wait for.
+        is_hopeless = self._has_refused and not self._has_image
+        if is_hopeless or (timeout_s and silence_s >= timeout_s):
+            return f"No image for {silence_s:.0f} s. " + self._explain_topic()
+        return ""
 
     def _explain_topic(self) -> str:
         return explain_silence(
@@ -302,6 +310,7 @@ class CameraStream:
         )
 
     def _on_incompatible_qos(self, event: object) -> None:
+        self._has_refused = True
         if self._subscription is not None:
             self._node.get_logger().warning(
                 f"A publisher's quality of service is incompatible. {self._explain_topic()}"

@@ -148,6 +148,7 @@ class NodeCondition:
     Attributes:
         state: One of the states above.
         failure: Why it could not be configured or activated; empty if it could.
+        warning: What else is wrong; empty if nothing is.
         model: Name of the model; empty while none is loaded.
         detector: Name of the face detector; likewise.
         cameras: Topics of the images; empty likewise.
@@ -155,6 +156,7 @@ class NodeCondition:
 
     state: str
     failure: str = ""
+    warning: str = ""
     model: str = ""
     detector: str = ""
     cameras: tuple[str, ...] = ()
@@ -179,7 +181,11 @@ class CameraCondition:
 
 def to_node_status(name: str, condition: NodeCondition) -> DiagnosticStatus:
     """Return the status message of the node itself."""
-    level = DiagnosticStatus.ERROR if condition.failure else DiagnosticStatus.OK
+    if condition.failure:
+        level = DiagnosticStatus.ERROR
+    else:
+        level = DiagnosticStatus.WARN if condition.warning else DiagnosticStatus.OK
+    message = condition.failure or condition.warning or condition.state
     values = {
         "state": condition.state,
         "model": condition.model,
@@ -187,7 +193,7 @@ def to_node_status(name: str, condition: NodeCondition) -> DiagnosticStatus:
         "image topics": ", ".join(condition.cameras),
         "last error": condition.failure,
     }
-    return _to_status(name, level, condition.failure or condition.state, values)
+    return _to_status(name, level, message, values)
 
 
 def to_camera_status(

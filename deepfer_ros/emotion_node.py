@@ -329,11 +329,21 @@ class EmotionNode(ManagedNode):
         condition = NodeCondition(
             state=self._state,
             failure=self._failure,
+            warning=self._explain_clock(),
             model=self._recognizers.classifier.bundle.name if self._recognizers else "",
             detector=self._recognizers.detector.name if self._recognizers else "",
             cameras=tuple(camera.topic for camera in self._cameras),
         )
         return to_node_status(f"{self.get_fully_qualified_name()}: emotion recognition", condition)
+
+    def _explain_clock(self) -> str:
+        """Return why the node has no time, or an empty string if it has."""
+        if self._state != ACTIVE or self.get_clock().now().nanoseconds:
+            return ""
+        return (
+            "use_sim_time is set, but no time has come on /clock; start the simulation, or play "
+            "the bag with --clock."
+        )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -185,6 +185,9 @@ def test_values_of_a_camera(clock: FakeClock) -> None:
             id="failed",
         ),
         pytest.param(NodeCondition(ACTIVE), DiagnosticStatus.OK, "active", id="active"),
+        pytest.param(
+            NodeCondition(ACTIVE, warning="no time"), DiagnosticStatus.WARN, "no time", id="warns"
+        ),
     ],
 )
 def test_level_and_message_of_the_node(

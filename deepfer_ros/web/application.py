@@ -62,6 +62,8 @@ def create_application(services: WebServices) -> Application:
         docs_url=None,
         redoc_url=None,
     )
+    # They would lead to the name in the request, which anybody chooses.
+    application.router.redirect_slashes = False
     guard = Guard(
         application, services.access, locked_page(services.files), secure=services.secure
     )

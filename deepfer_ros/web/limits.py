@@ -1,5 +1,6 @@
 """What a visitor may take of the machine."""
 
+import math
 from dataclasses import dataclass
 
 from deepfer_ros.recognition.images import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
@@ -58,4 +59,4 @@ class WebLimits:
     @property
     def video_frames(self) -> int:
         """Pictures that are taken from a video at most."""
-        return int(self.video_seconds * self.video_rate_hz)
+        return math.ceil(self.video_seconds * self.video_rate_hz)

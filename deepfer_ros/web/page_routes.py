@@ -85,7 +85,7 @@ def locked_page(files: StaticFiles) -> Application:
         if file is None:
             file = StaticFile(problem_body(401, detail), PROBLEM_TYPE, "")
         headers = [
-            (b"content-type", file.media_type.encode()),
+            (b"content-type", f"{file.media_type}; charset=utf-8".encode()),
             (b"content-length", str(len(file.data)).encode()),
         ]
         await send({"type": "http.response.start", "status": 401, "headers": headers})

@@ -1,6 +1,7 @@
 """Run the application in a thread: sockets, connections and their end."""
 
 import asyncio
+import inspect
 import socket
 import ssl
 import threading
@@ -179,25 +180,30 @@ class WebServer:
 
     def _config(self, application: Application) -> uvicorn.Config:
         certificate = self._certificate
+        options: dict[str, Any] = {
+            "http": _guarded_protocol(self._limits),
+            "ws": "auto",
+            # Compression would cost more than it saves: JPEG pictures do not shrink.
+            "ws_per_message_deflate": False,
+            # A little above what is allowed, so that the answer can say what the limit is.
+            "ws_max_size": 2 * self._limits.camera_bytes,
+            "lifespan": "off",
+            "interface": "asgi3",
+            "log_config": None,
+            "log_level": "error",
+            "access_log": False,
+            "server_header": False,
+            "date_header": False,
+            # Nobody stands before this server whose word about visitors would count.
+            "proxy_headers": False,
+            "ssl_certfile": certificate.certificate if certificate else None,
+            "ssl_keyfile": certificate.private_key if certificate else None,
+        }
+        # Old versions do not know all of them.
+        known = inspect.signature(uvicorn.Config).parameters
         return uvicorn.Config(
             application,  # type: ignore[arg-type]
-            http=_guarded_protocol(self._limits),
-            ws="auto",
-            # Compression would cost more than it saves: JPEG pictures do not shrink.
-            ws_per_message_deflate=False,
-            # A little above what is allowed, so that the answer can say what the limit is.
-            ws_max_size=2 * self._limits.camera_bytes,
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            # Nobody stands before this server whose word about visitors would count.
-            proxy_headers=False,
-            ssl_certfile=certificate.certificate if certificate else None,
-            ssl_keyfile=certificate.private_key if certificate else None,
+            **{name: value for name, value in options.items() if name in known},
         )
 
 

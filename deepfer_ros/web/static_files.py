@@ -7,9 +7,9 @@ from pathlib import Path
 STATIC_FOLDER = Path(__file__).parent / "static"
 
 _TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".ico": "image/x-icon",
@@ -18,7 +18,7 @@ _TYPES = {
     ".json": "application/json",
     ".webmanifest": "application/manifest+json",
     ".map": "application/json",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 
 

@@ -65,7 +65,7 @@ def add_upload_routes(
     )
     async def classify_picture(
         request: Request,
-        name: str = Query("picture", max_length=255, description="What the result calls it."),
+        name: str = Query("upload", max_length=255, description="What the result calls it."),
         annotate: bool = Query(False, description="Put the annotated picture into the JSON."),
         format: ResultFormat = Query(ResultFormat.json, description=_FORMAT_HELP),  # noqa: B008
     ) -> Response:
@@ -81,7 +81,7 @@ def add_upload_routes(
     )
     async def classify_video(
         request: Request,
-        name: str = Query("video", max_length=255, description="What the result calls it."),
+        name: str = Query("upload", max_length=255, description="What the result calls it."),
         annotate: bool = Query(
             False, description="Put the annotated picture with the most faces into the JSON."
         ),
@@ -139,7 +139,7 @@ def _check_type(request: Request, allowed: Sequence[str]) -> None:
 
 def _answer(done: Classified, form: ResultFormat, labels: Sequence[str]) -> Response:
     if form is ResultFormat.csv:
-        return Response(to_csv(done.result, labels), media_type="text/csv; charset=utf-8")
+        return Response(to_csv(done.result, labels), media_type="text/csv")
     if form is ResultFormat.jpeg:
         return Response(done.jpeg, media_type="image/jpeg")
     if done.jpeg:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from fake_recognition import HAPPY, LABELS
 from numpy.typing import NDArray
 
 from deepfer_ros.recognition.drawing import draw_emotions
@@ -17,6 +16,9 @@ from deepfer_ros.web.assembly import LiveServer, WebOptions
 from deepfer_ros.web.limits import WebLimits
 from deepfer_ros.web.live import CameraTopics, EmotionResult, LiveHub
 from deepfer_ros.web.server import Certificate, listen
+
+LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+HAPPY = (0.05, 0.0, 0.05, 0.7, 0.05, 0.05, 0.1)
 
 
 def fake_face(
@@ -73,6 +75,8 @@ class TestServer:
     watched: list[frozenset[str]]
     names: tuple[str, ...] = ()
     _players: dict[str, "_Player"] = field(default_factory=dict)
+    _frames: threading.Thread | None = None
+    _frames_ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def port(self) -> int:
@@ -116,6 +120,26 @@ class TestServer:
 
         self.server.tell(act)
 
+    def play_frames(self, name: str, count: int, jpeg: bytes = b"\xff\xd8picture") -> None:
+        """Have a camera show one picture so many times, 20 a second, beside the test."""
+
+        def run() -> None:
+            for _ in range(count):
+                if self._frames_ended.wait(0.05):
+                    return
+                self.show(name, [], jpeg)
+
+        self.stop_frames()
+        self._frames_ended.clear()
+        self._frames = threading.Thread(target=run)
+        self._frames.start()
+
+    def stop_frames(self) -> None:
+        """End what `play_frames` began."""
+        self._frames_ended.set()
+        if self._frames is not None:
+            self._frames.join()
+
     def play(
         self,
         name: str,
@@ -136,6 +160,7 @@ class TestServer:
     def close(self) -> None:
         for name in list(self._players):
             self.stop_playing(name)
+        self.stop_frames()
         self.server.stop()
 
     def _do(self, act: object) -> None:

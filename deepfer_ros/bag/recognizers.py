@@ -11,6 +11,7 @@ from deepfer_ros.bag.recording import RecordedImage
 from deepfer_ros.recognition.classifier import EmotionClassifier, load_classifier
 from deepfer_ros.recognition.detection import FaceDetector, load_detector
 from deepfer_ros.recognition.errors import ImageError
+from deepfer_ros.recognition.face_ids import FaceIds
 from deepfer_ros.recognition.model_bundle import load_bundle
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
@@ -32,7 +33,7 @@ class RecognitionOptions:
 class CameraRecognizers:
     """Recognizes the faces of several cameras, each with a tracker of its own.
 
-    Ids count from "face1" for each camera, so that one recording always gives one result.
+    Ids count from "face1" over all cameras, so that one recording always gives one result.
 
     Args:
         detector: For all cameras.
@@ -49,9 +50,9 @@ class CameraRecognizers:
         options: RecognitionOptions,
     ) -> None:
         self.bundle = classifier.bundle
+        ids = FaceIds(deterministic=True)
         self._trackers = {
-            topic: FaceTracker(smoothing_s=options.smoothing_s, deterministic_ids=True)
-            for topic in topics
+            topic: FaceTracker(smoothing_s=options.smoothing_s, ids=ids) for topic in topics
         }
         self._recognizers = {
             topic: EmotionRecognizer(

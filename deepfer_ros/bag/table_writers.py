@@ -85,6 +85,23 @@ def to_row(image: RecordedImage, face: FaceEmotion) -> _Row:
     return row
 
 
+def import_pyarrow() -> Any:  # noqa: ANN401 - a module
+    """Return the package that Parquet files need.
+
+    Raises:
+        BagError: It is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as err:
+        raise BagError(
+            f"Parquet files need the package pyarrow, which cannot be used ({err}); install it "
+            "with 'pip install pyarrow', or write .csv or .jsonl."
+        ) from err
+    return pyarrow
+
+
 class CsvFile:
     """Comma-separated values below a line of column names, UTF-8. See `RowFile`.
 
@@ -149,14 +166,7 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as err:
-            raise BagError(
-                f"Parquet files need the package pyarrow, which cannot be used ({err}); install "
-                "it with 'pip install pyarrow', or write .csv or .jsonl."
-            ) from err
+        pyarrow = import_pyarrow()
         kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
         self._to_table = pyarrow.Table.from_pylist
         self._schema = pyarrow.schema(

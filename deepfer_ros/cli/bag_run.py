@@ -21,6 +21,7 @@ from deepfer_ros.bag.extraction import Summary, extract, open_recording
 from deepfer_ros.bag.output import Output, Workplace, choose_output, is_complete
 from deepfer_ros.bag.recognizers import RecognitionOptions, load_recognizers
 from deepfer_ros.bag.recording import RecordedImage, Recording, Selection
+from deepfer_ros.bag.table_writers import import_pyarrow
 from deepfer_ros.cli.quiet import quiet_libraries
 from deepfer_ros.recognition.errors import RecognitionError
 
@@ -85,16 +86,18 @@ def _bag_format(source: Path) -> str:
 
 
 def _check(output: Output, *, annotate: str, copy: bool) -> None:
-    """Refuse what only a bag can hold.
+    """Refuse what cannot be written.
 
     Raises:
-        BagError: It is asked for in a table.
+        BagError: A table is to hold what only a bag can, or needs a package that is not there.
     """
     option = "--annotate" if annotate else "--copy" if copy else ""
     if option and not output.is_bag:
         raise BagError(
             f"{option} needs a bag as OUT, but {output.path} is a {output.format} file."
         )
+    if output.format == "parquet":
+        import_pyarrow()
 
 
 def _announce(recording: Recording) -> None:

@@ -157,7 +157,7 @@ class TestBagAsResult:
         extractor(tmp_path / "drive", tmp_path / "a.csv")
         rows = read_rows(tmp_path / "a.csv")
         ids = {(row["topic"], row["face_id"]) for row in rows}
-        assert len(ids) == 2
+        assert ids == {("/front/image_raw", "face1"), ("/rear/image_raw", "face2")}
 
     def test_original_messages_are_copied(self, tmp_path: Path, extractor: Extractor) -> None:
         entries = [

@@ -578,7 +578,7 @@ def _request_size(capture: cv2.VideoCapture, size: tuple[int, int] | None) -> No
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
 
 
-def _as_bgr(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
+def _as_bgr(image: "cv2.typing.MatLike") -> NDArray[np.uint8]:
     """Return a picture of a camera or video, which may be grey, as uint8 (H, W, 3) BGR."""
     if image.ndim == 2 or image.shape[2] == 1:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)

@@ -2,8 +2,8 @@
 
     python -m deepfer_ros.bench.image_publisher --ros-args -p width:=640 -p height:=480
 
-Each image's `frame_id` is its number, which comes back in the header of its result; its stamp is
-the time of publishing.
+Each image's `frame_id` is its number in its camera, which comes back in the header of its result;
+its stamp is the time of publishing.
 """
 
 import itertools
@@ -36,12 +36,25 @@ class PublisherParameters:
     width: int = parameter(640, "Width in pixels.", read_only=True)
     height: int = parameter(480, "Height in pixels.", read_only=True)
     faces: int = parameter(1, "Faces in each image.", read_only=True)
-    rate_hz: float = parameter(30.0, "Images a second.", read_only=True)
+    rate_hz: float = parameter(30.0, "Images a second of each camera.", read_only=True)
+    cameras: int = parameter(1, "Cameras; see camera_names.", read_only=True)
     compressed: bool = parameter(False, "Publish JPEG images.", read_only=True)
 
 
+def camera_names(count: int) -> tuple[str, ...]:
+    """Return the names of so many cameras, for the emotion node's parameter `cameras`."""
+    return ("",) if count == 1 else tuple(f"camera{index}" for index in range(count))
+
+
+def camera_topic(camera: str, topic: str) -> str:
+    """Return the relative name of a camera's topic."""
+    return f"{camera}/{topic}" if camera else topic
+
+
 class ImagePublisher(Node):
-    """Publishes images as a camera driver does, best effort, once somebody subscribes.
+    """Publishes images as camera drivers do, best effort, once somebody subscribes to all.
+
+    The cameras take turns, as cameras do that nobody has synchronized.
 
     Args:
         options: Passed on to `rclpy.node.Node`.
@@ -51,11 +64,15 @@ class ImagePublisher(Node):
         super().__init__(NODE_NAME, **options)
         declare_parameters(self, PublisherParameters)
         self._parameters = read_parameters(self, PublisherParameters)
-        self._publisher = self.create_publisher(
-            CompressedImage if self._parameters.compressed else Image,
-            "image_raw/compressed" if self._parameters.compressed else "image_raw",
-            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
-        )
+        compressed = self._parameters.compressed
+        self._publishers_in_turn = [
+            self.create_publisher(
+                CompressedImage if compressed else Image,
+                camera_topic(name, "image_raw/compressed" if compressed else "image_raw"),
+                QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+            )
+            for name in camera_names(self._parameters.cameras)
+        ]
         self._messages = self._make_messages()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher")
@@ -82,17 +99,21 @@ class ImagePublisher(Node):
         return [to_image(image, Header()) for image in frames.images_bgr]
 
     def _run(self) -> None:
-        while not self._publisher.get_subscription_count():
+        publishers = self._publishers_in_turn
+        while not all(publisher.get_subscription_count() for publisher in publishers):
             if self._stopping.wait(_WAIT_S):
                 return
         start_s = time.monotonic()
-        for number, message in enumerate(itertools.cycle(self._messages)):
-            due_s = start_s + number / self._parameters.rate_hz
+        period_s = 1 / (self._parameters.rate_hz * len(publishers))
+        for turn in itertools.count():
+            due_s = start_s + turn * period_s
             if self._stopping.wait(max(due_s - time.monotonic(), 0.0)):
                 return
+            number, camera = divmod(turn, len(publishers))
+            message = self._messages[number % len(self._messages)]
             message.header.frame_id = str(number)
             message.header.stamp = self.get_clock().now().to_msg()
-            self._publisher.publish(message)
+            publishers[camera].publish(message)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 One process publishes images, the emotion node is a second one, and this one listens.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from deepfer_ros.bench.errors import BenchError
+from deepfer_ros.bench.image_publisher import camera_names, camera_topic
 from deepfer_ros.bench.process_usage import ProcessUsage, read_usage
 from deepfer_ros.bench.result_listener import Arrival, ResultListener
 from deepfer_ros.bench.timing import Timing
@@ -32,7 +34,8 @@ class NodeLoad:
         width: Width of the images in pixels.
         height: Height in pixels.
         faces: Faces in each image.
-        rate_hz: Images a second.
+        rate_hz: Images a second of each camera.
+        cameras: How many cameras there are.
         annotated: Whether somebody subscribes to the annotated image.
         compressed: Whether the images come as JPEG.
     """
@@ -41,6 +44,7 @@ class NodeLoad:
     height: int = 480
     faces: int = 1
     rate_hz: float = 30.0
+    cameras: int = 1
     annotated: bool = False
     compressed: bool = False
 
@@ -95,7 +99,8 @@ class NodeUnderLoad:
         namespace = f"/deepfer_bench_{os.getpid()}"
         self._remapping = ["-r", f"__ns:={namespace}"]
         self._parameters = parameters
-        self._listener = ResultListener(namespace, annotated=load.annotated)
+        self._cameras = camera_names(load.cameras)
+        self._listener = ResultListener(namespace, self._cameras, annotated=load.annotated)
         self._groups: list[NodeGroup] = []
         try:
             self.start_s = self._start()
@@ -144,15 +149,23 @@ class NodeUnderLoad:
             "height": load.height,
             "faces": load.faces,
             "rate_hz": float(load.rate_hz),
+            "cameras": load.cameras,
             "compressed": load.compressed,
         }
         self._start_process(_PUBLISHER_MODULE, publisher_parameters)
-        topic = "image_raw/compressed" if load.compressed else "image_raw"
+        topic = camera_topic(
+            self._cameras[-1], "image_raw/compressed" if load.compressed else "image_raw"
+        )
         listener = self._listener
         self._wait_for(lambda: listener.count_publishers(topic) > 0, "the publisher", _TIMEOUT_S)
         start_s = time.monotonic()
         transport = "compressed" if load.compressed else "raw"
-        self._start_process(EMOTION_MODULE, self._parameters | {"image_transport": transport})
+        self._start_process(
+            EMOTION_MODULE,
+            self._parameters | {"image_transport": transport},
+            "-p",
+            f"cameras:={json.dumps(self._cameras)}",
+        )
         self._wait_for(lambda: bool(listener.emotions), "the first result", _TIMEOUT_S)
         elapsed_s = time.monotonic() - start_s
         if load.annotated:
@@ -161,8 +174,8 @@ class NodeUnderLoad:
         self._wait_for(lambda: time.monotonic() >= settled_s, "the end", _TIMEOUT_S)
         return elapsed_s
 
-    def _start_process(self, module: str, parameters: NodeParameters) -> None:
-        arguments = [*self._remapping, *parameter_arguments(parameters)]
+    def _start_process(self, module: str, parameters: NodeParameters, *more: str) -> None:
+        arguments = [*self._remapping, *parameter_arguments(parameters), *more]
         self._groups.append(NodeGroup({module: arguments}, captured=True))
 
     def _wait_for(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
@@ -190,7 +203,11 @@ class NodeUnderLoad:
         after: ProcessUsage,
         elapsed_s: float,
     ) -> NodeSpeed:
-        sent = emotions[-1].number - emotions[0].number + 1
+        numbers = [
+            [arrival.number for arrival in emotions if arrival.camera == camera]
+            for camera in self._cameras
+        ]
+        sent = sum(max(own) - min(own) + 1 for own in numbers if own)
         face_counts = [arrival.faces for arrival in emotions]
         return NodeSpeed(
             load=self.load,

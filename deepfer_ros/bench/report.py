@@ -31,6 +31,8 @@ def print_report(results: Results, console: Console) -> None:
             "Start of the process to the first emotion: "
             f"{results['node']['start_median_s']:.2f} s (median)"
         )
+    if "cameras" in results:
+        console.print(_node_table("node with several cameras", results["cameras"]))
     if "flood" in results:
         console.print(_node_table("node, flooded", results["flood"]))
     if "soak" in results:
@@ -71,6 +73,7 @@ def _node_table(title: str, rows: list[Results]) -> Table:
     table = _table(
         title,
         "size",
+        "cameras",
         "annotated",
         "input Hz",
         "output Hz",
@@ -85,6 +88,7 @@ def _node_table(title: str, rows: list[Results]) -> Table:
         load, image = row["load"], row["image_latency"]
         table.add_row(
             _size(load),
+            str(load["cameras"]),
             "yes" if load["annotated"] else "no",
             f"{load['rate_hz']:.0f}",
             f"{row['results_per_s']:.1f}",

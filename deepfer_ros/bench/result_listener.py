@@ -1,7 +1,7 @@
 """Listens to the results of the emotion node and notes when each one came. Needs ROS."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rclpy.context import Context
@@ -12,6 +12,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from deepfer.msg import EmotionArray
+from deepfer_ros.bench.image_publisher import camera_topic
 
 _RESULT_DEPTH = 10
 _SPIN_S = 0.05
@@ -22,11 +23,13 @@ class Arrival:
     """One result that has come.
 
     Attributes:
+        camera: Name of the camera.
         number: Number of the image that it is about; see `image_publisher`.
         latency_s: Time from the image's stamp until now.
         faces: How many faces were found.
     """
 
+    camera: str
     number: int
     latency_s: float
     faces: int
@@ -37,10 +40,11 @@ class ResultListener:
 
     Args:
         namespace: Namespace of the emotion node.
+        cameras: Names of its cameras.
         annotated: Whether to subscribe to `emotions/image` too, which makes that node draw.
     """
 
-    def __init__(self, namespace: str, *, annotated: bool) -> None:
+    def __init__(self, namespace: str, cameras: Sequence[str], *, annotated: bool) -> None:
         self.emotions: list[Arrival] = []
         self.images: list[Arrival] = []
         self._context = Context()
@@ -50,13 +54,8 @@ class ResultListener:
         )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._node.create_subscription(
-            EmotionArray, "emotions", self._on_emotions, QoSProfile(depth=_RESULT_DEPTH)
-        )
-        if annotated:
-            self._node.create_subscription(
-                Image, "emotions/image", self._on_image, QoSProfile(depth=1)
-            )
+        for camera in cameras:
+            self._subscribe(camera, annotated)
 
     def spin_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Take in results until a condition holds; return whether it did in time."""
@@ -84,13 +83,24 @@ class ResultListener:
         self._node.destroy_node()
         self._context.shutdown()
 
-    def _on_emotions(self, message: EmotionArray) -> None:
-        self.emotions.append(self._arrival(message.header, len(message.emotions)))
+    def _subscribe(self, camera: str, annotated: bool) -> None:
+        self._node.create_subscription(
+            EmotionArray,
+            camera_topic(camera, "emotions"),
+            lambda message: self.emotions.append(
+                self._arrival(camera, message.header, len(message.emotions))
+            ),
+            QoSProfile(depth=_RESULT_DEPTH),
+        )
+        if annotated:
+            self._node.create_subscription(
+                Image,
+                camera_topic(camera, "emotions/image"),
+                lambda message: self.images.append(self._arrival(camera, message.header, 0)),
+                QoSProfile(depth=1),
+            )
 
-    def _on_image(self, message: Image) -> None:
-        self.images.append(self._arrival(message.header, 0))
-
-    def _arrival(self, header: Header, faces: int) -> Arrival:
+    def _arrival(self, camera: str, header: Header, faces: int) -> Arrival:
         now_ns = self._node.get_clock().now().nanoseconds
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
-        return Arrival(int(header.frame_id), (now_ns - stamp_ns) / 1e9, faces)
+        return Arrival(camera, int(header.frame_id), (now_ns - stamp_ns) / 1e9, faces)

@@ -24,13 +24,14 @@ from deepfer_ros.recognition.tracking import FaceTracker
 if TYPE_CHECKING:
     from deepfer_ros.bench.node_speed import NodeLoad, NodeParameters, NodeSpeed
 
-SECTIONS = ("import", "stages", "messages", "recognize", "node", "flood", "soak")
+SECTIONS = ("import", "stages", "messages", "recognize", "node", "cameras", "flood", "soak")
 """What can be measured, in the order of measuring. The soak runs only when it is asked for."""
 
-_ROS_SECTIONS = frozenset({"messages", "node", "flood", "soak"})
+_ROS_SECTIONS = frozenset({"messages", "node", "cameras", "flood", "soak"})
 _SOAK_WINDOWS = 10
 _FLOOD_RATE_HZ = 120.0
 _CAMERA_RATE_HZ = 30.0
+_CAMERA_COUNTS = (1, 2, 3, 4)
 _IMPORT_REPEATS = 5
 
 Results = dict[str, Any]
@@ -48,6 +49,7 @@ class BenchPlan:
         detector: Name of the detector.
         sizes_wh: Widths and heights of the frames, in pixels.
         face_counts: Numbers of faces in the frames.
+        camera_counts: Numbers of cameras that the node serves.
         seconds: Time for each single figure of the sections without ROS.
         node_seconds: Time for each figure of the node.
         soak_seconds: Time of the soak.
@@ -59,6 +61,7 @@ class BenchPlan:
     detector: str
     sizes_wh: tuple[tuple[int, int], ...]
     face_counts: tuple[int, ...]
+    camera_counts: tuple[int, ...]
     seconds: float
     node_seconds: float
     soak_seconds: float
@@ -95,6 +98,7 @@ def plan_bench(
         detector=detector,
         sizes_wh=SIZES_WH[:1] if quick else SIZES_WH,
         face_counts=FACE_COUNTS[:1] if quick else FACE_COUNTS,
+        camera_counts=_CAMERA_COUNTS[:1] if quick else _CAMERA_COUNTS,
         seconds=0.2 if quick else 1.5,
         node_seconds=2.0 if quick else 10.0,
         soak_seconds=soak_seconds,
@@ -135,6 +139,7 @@ def run_bench(plan: BenchPlan, report: Report = lambda text: None) -> Results:
             recognizer, _frame_sets(plan), seconds=plan.seconds
         ),
         "node": lambda: _measure_node(plan, report),
+        "cameras": lambda: _measure_cameras(plan),
         "flood": lambda: _measure_flood(plan),
         "soak": lambda: _soak(plan),
     }
@@ -210,6 +215,19 @@ def _measure_node(plan: BenchPlan, report: Report) -> Results:
             speeds.append(_watch(plan, load, 1, plan.node_seconds)[0])
     starts_s = [speed.start_s for speed in speeds]
     return {"start_median_s": statistics.median(starts_s), "runs": speeds}
+
+
+def _measure_cameras(plan: BenchPlan) -> list[object]:
+    """Measure what more cameras cost, all in one node."""
+    from deepfer_ros.bench.node_speed import NodeLoad
+
+    return [
+        speed
+        for cameras in plan.camera_counts
+        for speed in _watch(
+            plan, NodeLoad(rate_hz=_CAMERA_RATE_HZ, cameras=cameras), 1, plan.node_seconds
+        )
+    ]
 
 
 def _measure_flood(plan: BenchPlan) -> list[object]:

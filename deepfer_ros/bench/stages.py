@@ -23,7 +23,6 @@ from deepfer_ros.recognition.types import FaceDetections
 _YUNET_OPERATIONS_PER_PIXEL = 2 * 149e6 / 320**2
 _DETECTION_SIDE_PX = 320
 _FRAME_PERIOD_S = 1 / 30
-_INT8_SPEED_UP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def _classification_floor(
     if operations is None:
         return None, ""
     if "int8" in bundle.model_path.stem:
-        operations /= _INT8_SPEED_UP
+        operations /= limits.int8_factor
     return limits.compute_ms(operations * faces), "arithmetic of the network"
 
 

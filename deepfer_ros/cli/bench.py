@@ -1,9 +1,11 @@
 """`deepfer bench`: how fast deepfer is on this machine."""
 
+from pathlib import Path
+
 import click
 
 # In words here: the modules that measure take a second to load.
-SECTION_NAMES = ("import", "stages", "messages", "recognize", "node", "flood", "soak")
+SECTION_NAMES = ("import", "stages", "messages", "recognize", "node", "cameras", "flood", "soak")
 
 
 @click.command()
@@ -38,6 +40,13 @@ SECTION_NAMES = ("import", "stages", "messages", "recognize", "node", "flood", "
     show_default=True,
     help="yunet, libfacedetection, haar or auto: the best that is installed.",
 )
+@click.option(
+    "--chart",
+    "chart_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE.svg",
+    help="Draw the cost against faces, pixels and cameras too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def bench(
     sections: tuple[str, ...],
@@ -45,6 +54,7 @@ def bench(
     soak_seconds: float,
     model: str,
     detector: str,
+    chart_path: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how fast deepfer is on this machine.
@@ -55,11 +65,12 @@ def bench(
     messages   conversions from and to ROS messages
     recognize  a whole frame, by size and number of faces
     node       the emotion node over topics between processes, at 30 images a second
-    flood      the same at 120 images a second: the highest rate that it sustains
+    cameras    the same for one to four cameras of one node
+    flood      one camera at 120 images a second: the highest rate that it sustains
     soak       the same for long: neither latency nor memory may grow
 
     Other programs on the machine disturb the figures; end them first. Everything takes about
-    three minutes.
+    four minutes.
     """  # noqa: D301 - click knows the end of wrapping by this character
     # OpenCV, LiteRT and ROS take a moment to import; --help and wrong options must not wait.
     from deepfer_ros.cli.bench_run import run
@@ -70,5 +81,6 @@ def bench(
         soak_seconds=soak_seconds,
         model=model,
         detector=detector,
+        chart_path=chart_path,
         as_json=as_json,
     )

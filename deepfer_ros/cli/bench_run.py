@@ -2,10 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
 
+from deepfer_ros.bench.chart import CHARTED_SECTIONS, draw_chart
 from deepfer_ros.bench.errors import BenchError
 from deepfer_ros.bench.report import print_report
 from deepfer_ros.bench.run import plan_bench, run_bench
@@ -21,6 +23,7 @@ def run(
     soak_seconds: float,
     model: str,
     detector: str,
+    chart_path: Path | None,
     as_json: bool,
 ) -> None:
     """Measure and print; see the options of `deepfer bench`.
@@ -34,6 +37,8 @@ def run(
     if not plan.sections:
         reasons = {f"{name}: {reason}" for name, reason in plan.left_out.items()}
         raise click.ClickException(f"Nothing can be measured ({'; '.join(sorted(reasons))}).")
+    if chart_path is not None:
+        _check_chart(chart_path, plan.sections)
     progress = Console(stderr=True)
     prepare_transport()
     try:
@@ -41,8 +46,26 @@ def run(
             results = run_bench(plan, report=status.update)
     except (BenchError, CameraError, RecognitionError, OSError) as err:
         raise click.ClickException(str(err)) from err
+    if chart_path is not None:
+        chart_path.write_text(draw_chart(results), encoding="utf-8")
     if as_json:
         json.dump(results, sys.stdout)
         print()
     else:
         print_report(results, Console())
+
+
+def _check_chart(path: Path, sections: tuple[str, ...]) -> None:
+    """Refuse at the start what could not be drawn or written at the end.
+
+    Raises:
+        click.ClickException: There is nothing to draw, or no place for it.
+    """
+    if not set(CHARTED_SECTIONS) & set(sections):
+        raise click.ClickException(
+            f"--chart needs one of the sections {' and '.join(CHARTED_SECTIONS)}."
+        )
+    if not path.parent.is_dir():
+        raise click.ClickException(
+            f"The folder {path.parent} for the chart does not exist; create it first."
+        )

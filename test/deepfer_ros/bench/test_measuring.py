@@ -53,8 +53,9 @@ class TestMachine:
         limits = measure_limits()
         assert 1e8 < limits.copy_bytes_per_s < 1e13
         assert 1e8 < limits.operations_per_s < 1e13
+        assert limits.int8_factor >= 4
 
     def test_floors_are_sizes_over_speeds(self) -> None:
-        limits = Limits(copy_bytes_per_s=2e9, operations_per_s=1e10)
+        limits = Limits(copy_bytes_per_s=2e9, operations_per_s=1e10, int8_factor=4)
         assert limits.copy_ms(1e6) == pytest.approx(0.5)
         assert limits.compute_ms(1e6) == pytest.approx(0.1)

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("ros_environment")
         pytest.param(NodeLoad(320, 240, rate_hz=20.0), id="raw"),
         pytest.param(NodeLoad(320, 240, rate_hz=20.0, annotated=True), id="annotated"),
         pytest.param(NodeLoad(320, 240, rate_hz=20.0, compressed=True), id="compressed"),
+        pytest.param(NodeLoad(320, 240, rate_hz=10.0, cameras=2), id="two cameras"),
     ],
 )
 def test_a_node_under_load(load: NodeLoad) -> None:

@@ -37,7 +37,7 @@ class TestPlan:
         monkeypatch.setattr(run, "find_spec", find_spec)
         plan = plan_bench()
         assert plan.sections == ("import", "stages", "recognize")
-        assert set(plan.left_out) == {"messages", "node", "flood"}
+        assert set(plan.left_out) == {"messages", "node", "cameras", "flood"}
         assert plan.left_out["node"].startswith("ROS 2")
 
 

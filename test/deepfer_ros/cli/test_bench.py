@@ -49,6 +49,8 @@ def test_flood_and_soak(run: Run) -> None:
         pytest.param(["--soak-s", "1"], "not in the range", id="soak"),
         pytest.param(["--only", "recognize", "--model", "gone"], "neither a bundle", id="model"),
         pytest.param(["--only", "import", "--detector", "x"], "Unknown detector", id="detector"),
+        pytest.param(["--chart", "x.svg", "--only", "import"], "--chart needs one", id="chart"),
+        pytest.param(["--chart", "gone/x.svg"], "gone for the chart does not exist", id="folder"),
         pytest.param(["surplus"], "unexpected extra argument", id="argument"),
     ],
 )

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from deepfer_ros.web.schemas import Problem
+from deepfer_ros.web.upload_routes import ANY_TYPE, IMAGE_TYPES, VIDEO_TYPES
 
 DESCRIPTION = """\
 Faces and their emotions: in the pictures of cameras, and in pictures and videos that are sent.
@@ -17,8 +18,8 @@ docs/web.md describes them.
 """
 
 _BODIES = {
-    "/api/classify": ("The picture itself: JPEG, PNG, WebP, BMP, TIFF or PPM.", "image/*"),
-    "/api/classify-video": ("The video itself: MP4, MOV, WebM, Matroska or AVI.", "video/*"),
+    "/api/classify": ("The picture itself: JPEG, PNG, WebP, BMP, TIFF or PPM.", IMAGE_TYPES),
+    "/api/classify-video": ("The video itself: MP4, MOV, WebM, Matroska or AVI.", VIDEO_TYPES),
 }
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 _SESSION_BODY = {
@@ -37,11 +38,11 @@ def describe(application: FastAPI, *, needs_token: bool) -> dict[str, Any]:
         routes=application.routes,
     )
     paths = description["paths"]
-    for path, (text, media_type) in _BODIES.items():
+    for path, (text, media_types) in _BODIES.items():
         paths[path]["post"]["requestBody"] = {
             "description": text,
             "required": True,
-            "content": {media_type: _FILE, "application/octet-stream": _FILE},
+            "content": {media_type: _FILE for media_type in (*media_types, ANY_TYPE)},
         }
     paths["/api/session"]["post"]["requestBody"] = {
         "required": True,

@@ -7,6 +7,9 @@ import { ReconnectingSocket } from "./reconnecting_socket.js";
 const RATE_HZ = 12;
 const MAX_SIZE = { width: 640, height: 480 };
 const JPEG_QUALITY = 0.8;
+// After a lost connection the server takes the old one for another visitor until it misses its
+// pictures.
+const PATIENCE_MS = 45_000;
 
 /** The camera cannot be used. The message is a sentence for people. */
 export class CameraUnavailableError extends Error {}
@@ -64,6 +67,8 @@ export class BrowserCamera {
   #socket = null;
   #timer = 0;
   #sentMs = 0;
+  /** @type {number | null} When the connection was lost, while it is. */
+  #lostMs = null;
   #onHidden = () => document.hidden && this.stop("Sending ended because the page was hidden.");
 
   /**
@@ -95,6 +100,7 @@ export class BrowserCamera {
       onMessage: (data) => this.#onMessage(JSON.parse(/** @type {string} */ (data))),
       onLost: (_, reason) => {
         clearTimeout(this.#timer);
+        this.#lostMs ??= performance.now();
         this.#events.onState("reconnecting", reason);
       },
     });
@@ -120,8 +126,11 @@ export class BrowserCamera {
   /** @param {{type: string, detail?: string, camera?: string}} message */
   #onMessage({ type, detail, camera }) {
     if (type === "error") {
-      this.stop(detail);
+      if (this.#lostMs === null || performance.now() - this.#lostMs > PATIENCE_MS) {
+        this.stop(detail);
+      }
     } else if (type === "started") {
+      this.#lostMs = null;
       this.#events.onState("sending", "");
       this.#events.onCamera(camera ?? "browser");
       this.#sendSoon();

@@ -26,7 +26,7 @@ export function asCsv(results, labels) {
   ];
   const rows = results.flatMap((result) =>
     moments(result).flatMap(({ time_s, faces }) =>
-      faces.map((face, index) => row(result.path, time_s, index + 1, face, labels)),
+      faces.map((face, index) => row(result.path, time_s, index, face, labels)),
     ),
   );
   const lines = [head, ...rows].map((cells) => cells.map(cell).join(","));
@@ -47,16 +47,24 @@ function moments(result) {
 /**
  * @param {string} path
  * @param {number | null} timeS
- * @param {number} number
+ * @param {number} number Of the face in its picture, from 0.
  * @param {Face} face
  * @param {string[]} labels
  */
 function row(path, timeS, number, face, labels) {
   return [
-    ...[path, timeS, number, face.face_id, ...face.box_xywh],
+    ...[asText(path), timeS, number, face.face_id, ...face.box_xywh],
     ...[face.detection_confidence, face.emotion, face.confidence],
     ...labels.map((label) => face.probabilities[label]),
   ];
+}
+
+/**
+ * Return a text that no spreadsheet takes for a formula.
+ * @param {string} text
+ */
+function asText(text) {
+  return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
 }
 
 /** @param {string | number | null | undefined} value */

@@ -55,17 +55,19 @@ class HumanFaces:
         self._node = node
         self._lock = threading.Lock()
         self._cameras: dict[str, _Camera] = {}
+        # rclpy's groups remember every entity that they ever had, so this one goes with the faces.
+        group = MutuallyExclusiveCallbackGroup()
         self._tracked = node.create_publisher(
             self._messages.IdsList,
             f"{_NAMESPACE}/tracked",
             QoSProfile(depth=1),
             qos_overriding_options=OVERRIDABLE_QOS,
+            callback_group=group,
         )
         self._timer = node.create_timer(
             _SILENCE_S / 2,
             self._on_timer,
-            # rclpy's groups remember every timer that they ever had, so this one has its own.
-            callback_group=MutuallyExclusiveCallbackGroup(),
+            callback_group=group,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 

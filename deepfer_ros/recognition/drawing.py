@@ -1,11 +1,25 @@
 """Draw faces and their emotions into a copy of a picture."""
 
+import functools
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfer_ros.recognition.annotation_layout import (
+    FONT,
+    FaceLayout,
+    FaceText,
+    Rectangle,
+    bar_px,
+    font_scale,
+    lay_out,
+    padding_px,
+    row_px,
+    stroke_px,
+    text_width_px,
+)
 from deepfer_ros.recognition.images import check_image
 from deepfer_ros.recognition.types import UNKNOWN_EMOTION, FaceEmotion
 
@@ -22,16 +36,25 @@ _PALETTE_BGR = (
 )
 _GREY_BGR = (190, 190, 190)
 _WHITE_BGR = (255, 255, 255)
-_PANEL_BGR = (30, 30, 30)
-_PANEL_OPACITY = 0.65
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Sizes below are for a picture with this many rows, and grow and shrink with it.
-_REFERENCE_HEIGHT_PX = 480
-_MIN_SCALE = 0.75
+_BLACK_BGR = (0, 0, 0)
+_PANEL_GREY = 30
+_PANEL_OPACITY = 0.7
+# Weights of blue, green and red in the brightness of a colour (ITU-R BT.709), and the brightness
+# from which black letters are easier to read than white ones.
+_BRIGHTNESS_BGR = (0.0722, 0.7152, 0.2126)
+_BLACK_ABOVE = 0.18
+# The line of a box, as a share of the face's height and of the picture's.
+_LINE_SHARES = (1 / 40, 1 / 300)
+# Landmarks of smaller faces would hide more than they show.
+_LANDMARKS_ABOVE_PX = 60
+_LANDMARK_SHARE = 1 / 70
 
 
 def draw_emotions(image_bgr: NDArray[np.uint8], faces: Sequence[FaceEmotion]) -> NDArray[np.uint8]:
-    """Return a copy of a picture with boxes, labels and a small bar chart for each face.
+    """Return a copy of a picture with a box, a label and a small bar chart for each face.
+
+    Everything grows and shrinks with the picture and the face. Where faces are many or small, a
+    chart becomes bars without labels (in the model's order), or is left out.
 
     Args:
         image_bgr: uint8 (H, W, 3), BGR. Not changed.
@@ -42,12 +65,20 @@ def draw_emotions(image_bgr: NDArray[np.uint8], faces: Sequence[FaceEmotion]) ->
     """
     check_image(image_bgr)
     canvas = image_bgr.copy()
-    scale = max(_MIN_SCALE, canvas.shape[0] / _REFERENCE_HEIGHT_PX)
-    for face in faces:
-        _draw_box(canvas, face, scale)
-    for face in faces:
-        _draw_label(canvas, face, scale)
-        _draw_chart(canvas, face, scale)
+    size_wh = canvas.shape[1], canvas.shape[0]
+    texts = [
+        FaceText(f"{face.emotion} {face.confidence:.0%}", face.emotion, face.labels)
+        for face in faces
+    ]
+    layouts = lay_out(size_wh, [face.box_xywh for face in faces], texts)
+    for face, layout in zip(faces, layouts, strict=True):
+        _draw_box(canvas, face, layout.box)
+    for face, layout in zip(faces, layouts, strict=True):
+        if layout.chart is not None and layout.chart_text_px:
+            _draw_chart(canvas, face, layout.chart, layout.chart_text_px)
+        elif layout.chart is not None:
+            _draw_small_chart(canvas, face, layout.chart)
+        _draw_tag(canvas, face, layout)
     return canvas
 
 
@@ -62,77 +93,91 @@ def _label_colour_bgr(index: int) -> tuple[int, int, int]:
     return _PALETTE_BGR[index % len(_PALETTE_BGR)]
 
 
-def _draw_box(canvas: NDArray[np.uint8], face: FaceEmotion, scale: float) -> None:
-    left, top, right, bottom = _corners(face)
-    thickness = max(1, round(2 * scale))
+def _draw_box(canvas: NDArray[np.uint8], face: FaceEmotion, box: Rectangle) -> None:
+    line = max(1, round(min(_LINE_SHARES[0] * box.height, _LINE_SHARES[1] * canvas.shape[0])))
+    corners = (box.left, box.top), (box.right, box.bottom)
     # A dark line on either side keeps the box visible on any background.
-    cv2.rectangle(canvas, (left, top), (right, bottom), _PANEL_BGR, thickness + 2)
-    cv2.rectangle(canvas, (left, top), (right, bottom), emotion_colour_bgr(face), thickness)
+    cv2.rectangle(canvas, *corners, (_PANEL_GREY,) * 3, line + 2 * max(1, line // 3))
+    cv2.rectangle(canvas, *corners, emotion_colour_bgr(face), line)
+    if box.height < _LANDMARKS_ABOVE_PX:
+        return
+    radius = max(1, round(_LANDMARK_SHARE * box.height))
     for x, y in face.landmarks[np.isfinite(face.landmarks).all(axis=1)]:
         centre = (round(float(x)), round(float(y)))
-        cv2.circle(canvas, centre, max(1, round(1.5 * scale)), _WHITE_BGR, -1, cv2.LINE_AA)
+        cv2.circle(canvas, centre, radius, _WHITE_BGR, -1, cv2.LINE_AA)
 
 
-def _draw_label(canvas: NDArray[np.uint8], face: FaceEmotion, scale: float) -> None:
-    """Write emotion and confidence on a panel above the box, or inside where there is no room."""
-    left, top, _, _ = _corners(face)
-    text = f"{face.emotion} {face.confidence:.0%}"
-    font_scale, padding = 0.55 * scale, round(4 * scale)
-    (width, height), baseline = cv2.getTextSize(text, _FONT, font_scale, max(1, round(scale)))
-    panel_height = height + baseline + padding
-    panel_top = top - panel_height if top >= panel_height else top
-    panel_left = max(0, min(left, canvas.shape[1] - width - 2 * padding))
-    _draw_panel(canvas, panel_left, panel_top, width + 2 * padding, panel_height)
-    origin = (panel_left + padding, panel_top + height + padding // 2)
-    _write(canvas, text, origin, font_scale, emotion_colour_bgr(face))
+def _draw_tag(canvas: NDArray[np.uint8], face: FaceEmotion, layout: FaceLayout) -> None:
+    """Write the label on a panel of the emotion's colour."""
+    tag, colour_bgr = layout.tag, emotion_colour_bgr(face)
+    canvas[tag.top : tag.bottom, tag.left : tag.right] = colour_bgr
+    padding = padding_px(layout.text_px)
+    origin = (tag.left + padding, tag.top + padding + round(layout.text_px))
+    _write(canvas, layout.text, origin, layout.text_px, _letters_bgr(colour_bgr))
 
 
-def _draw_chart(canvas: NDArray[np.uint8], face: FaceEmotion, scale: float) -> None:
-    """Draw one bar a class beside the box, on the side that has room."""
-    left, top, right, _ = _corners(face)
-    row_height, bar_width, gap = round(13 * scale), round(52 * scale), round(5 * scale)
-    font_scale = 0.36 * scale
-    text_width = max(cv2.getTextSize(label, _FONT, font_scale, 1)[0][0] for label in face.labels)
-    width = text_width + bar_width + 3 * gap
-    height = row_height * len(face.labels) + gap
-    if right + gap + width <= canvas.shape[1]:
-        chart_left = right + gap
-    elif left - gap - width >= 0:
-        chart_left = left - gap - width
-    else:
-        return  # The box fills the picture: the label has to do.
-    chart_top = max(0, min(top, canvas.shape[0] - height))
-    _draw_panel(canvas, chart_left, chart_top, width, height)
-    for row, (label, probability) in enumerate(zip(face.labels, face.probabilities, strict=True)):
-        baseline = chart_top + (row + 1) * row_height - round(2 * scale)
-        _write(canvas, label, (chart_left + gap, baseline), font_scale, _WHITE_BGR)
-        bar_left = chart_left + text_width + 2 * gap
-        bar_right = bar_left + round(bar_width * float(probability))
-        bar_top = baseline - round(8 * scale)
-        cv2.rectangle(
-            canvas, (bar_left, bar_top), (bar_right, baseline), _label_colour_bgr(row), -1
+def _letters_bgr(panel_bgr: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return black or white, whichever is easier to read on a colour."""
+    linear = (np.array(panel_bgr) / 255) ** 2.2
+    return _BLACK_BGR if float(linear @ _BRIGHTNESS_BGR) > _BLACK_ABOVE else _WHITE_BGR
+
+
+def _draw_chart(
+    canvas: NDArray[np.uint8], face: FaceEmotion, chart: Rectangle, text_px: float
+) -> None:
+    """Draw one row a class, a label and a bar."""
+    region = canvas[chart.top : chart.bottom, chart.left : chart.right]
+    _darken(region)
+    letters = _chart_letters(face.labels, text_px, region.shape[0])
+    part = region[:, : letters.shape[1]]
+    np.maximum(part, letters, out=part)
+    bar_left, padding = letters.shape[1], padding_px(text_px)
+    for index, probability in enumerate(face.probabilities.tolist()):
+        top = padding + index * row_px(text_px)
+        bottom = top + max(2, round(1.1 * text_px))
+        length = max(1, round(bar_px(text_px) * probability))
+        region[top:bottom, bar_left : bar_left + length] = _label_colour_bgr(index)
+
+
+@functools.lru_cache(maxsize=32)
+def _chart_letters(labels: tuple[str, ...], text_px: float, height_px: int) -> NDArray[np.uint8]:
+    """Return the column of labels, white on black; it is the same for all faces of a size."""
+    padding = padding_px(text_px)
+    width = max(text_width_px(label, text_px) for label in labels) + 2 * padding
+    column = np.zeros((height_px, width, 3), np.uint8)
+    for index, label in enumerate(labels):
+        baseline = padding + index * row_px(text_px) + round(text_px)
+        _write(column, label, (padding, baseline), text_px, _WHITE_BGR)
+    column.flags.writeable = False
+    return column
+
+
+def _draw_small_chart(canvas: NDArray[np.uint8], face: FaceEmotion, chart: Rectangle) -> None:
+    """Draw one upright bar a class."""
+    region = canvas[chart.top : chart.bottom, chart.left : chart.right]
+    _darken(region)
+    height, width = region.shape[:2]
+    edges = np.linspace(1, width - 1, len(face.labels) + 1).round().astype(int).tolist()
+    for index, probability in enumerate(face.probabilities.tolist()):
+        top = height - 1 - max(1, round((height - 2) * probability))
+        region[top : height - 1, edges[index] : max(edges[index] + 1, edges[index + 1] - 1)] = (
+            _label_colour_bgr(index)
         )
 
 
-def _draw_panel(canvas: NDArray[np.uint8], left: int, top: int, width: int, height: int) -> None:
-    """Darken a rectangle in place, so that text on it is legible on any background."""
-    region = canvas[max(0, top) : top + height, max(0, left) : left + width]
-    panel = np.full_like(region, _PANEL_BGR)
-    cv2.addWeighted(panel, _PANEL_OPACITY, region, 1 - _PANEL_OPACITY, 0, dst=region)
+def _darken(region: NDArray[np.uint8]) -> None:
+    """Darken a part of the picture in place, so that what is drawn on it is legible."""
+    region[:] = cv2.convertScaleAbs(
+        region, alpha=1 - _PANEL_OPACITY, beta=_PANEL_OPACITY * _PANEL_GREY
+    )
 
 
 def _write(
     canvas: NDArray[np.uint8],
     text: str,
     origin: tuple[int, int],
-    font_scale: float,
+    text_px: float,
     colour_bgr: tuple[int, int, int],
 ) -> None:
-    thickness = max(1, round(1.6 * font_scale))
-    cv2.putText(canvas, text, origin, _FONT, font_scale, colour_bgr, thickness, cv2.LINE_AA)
-
-
-def _corners(face: FaceEmotion) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom in whole pixels."""
-    left, top, width, height = (float(value) for value in face.box_xywh)
-    return round(left), round(top), round(left + width), round(top + height)
+    scale, stroke = font_scale(text_px), stroke_px(text_px)
+    cv2.putText(canvas, text, origin, FONT, scale, colour_bgr, stroke, cv2.LINE_AA)

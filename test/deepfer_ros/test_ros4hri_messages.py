@@ -26,14 +26,14 @@ SIZE_WH = (200, 100)
 def face(**changes: Any) -> FaceEmotion:  # noqa: ANN401
     fields: dict[str, Any] = {
         "face_id": "abcde",
-        "box_xywh": np.float32([20, 10, 40, 50]),
-        "landmarks": np.float32([[30, 25], [50, 25], [40, 35], [32, 50], [48, 50]]),
+        "box_xywh": np.array([20, 10, 40, 50], np.float32),
+        "landmarks": np.array([[30, 25], [50, 25], [40, 35], [32, 50], [48, 50]], np.float32),
         "detection_confidence": 0.75,
         "emotion": "happy",
         "confidence": 0.7,
         "labels": LABELS,
-        "probabilities": np.float32([0.05, 0, 0.05, 0.7, 0.05, 0.05, 0.1]),
-        "frame_probabilities": np.float32([0, 0, 0, 1, 0, 0, 0]),
+        "probabilities": np.array([0.05, 0, 0.05, 0.7, 0.05, 0.05, 0.1], np.float32),
+        "frame_probabilities": np.array([0, 0, 0, 1, 0, 0, 0], np.float32),
     }
     return FaceEmotion(**{**fields, **changes})
 
@@ -47,7 +47,7 @@ def test_the_region_is_a_share_of_the_picture() -> None:
 
 
 def test_rounding_never_leaves_the_picture() -> None:
-    box = np.float32([199.3, 0, 0.7000122, 100.00001])
+    box = np.array([199.3, 0, 0.7000122, 100.00001], np.float32)
     region = to_region(face(box_xywh=box), HEADER, SIZE_WH)
     assert (region.xmax, region.ymax) == (1.0, 1.0)
 
@@ -114,7 +114,7 @@ def test_a_crop_is_scaled_and_centred_on_black() -> None:
     ids=["whole", "one pixel", "less than a pixel", "one row"],
 )
 def test_any_box_has_a_crop(box: tuple[float, ...]) -> None:
-    one = face(box_xywh=np.float32(box))
+    one = face(box_xywh=np.array(box, np.float32))
     assert crop_face(picture(), one).shape == (128, 128, 3)
     assert align_face(picture(), one).shape == (128, 128, 3)
 
@@ -124,7 +124,7 @@ def test_an_aligned_face_has_level_eyes() -> None:
     right_eye, left_eye = (30, 20), (50, 30)
     for x, y in (right_eye, left_eye):
         image[y - 1 : y + 2, x - 1 : x + 2] = 255
-    landmarks = np.float32([right_eye, left_eye, (40, 35), (32, 50), (48, 50)])
+    landmarks = np.array([right_eye, left_eye, (40, 35), (32, 50), (48, 50)], np.float32)
     aligned = align_face(image, face(landmarks=landmarks))
     rows, columns = np.nonzero(aligned[..., 0] > 128)
     left, right = columns < 64, columns >= 64

@@ -101,21 +101,21 @@ def test_one_bad_frame_changes_no_label() -> None:
 
 def test_a_small_lead_wins_in_the_end() -> None:
     """A tenth ahead: a quarter of a time constant of evidence takes 2.5 time constants."""
-    smoother = ExpressionSmoother(np.float32([0.45, 0.55]))
+    smoother = ExpressionSmoother(np.array([0.45, 0.55], np.float32))
     for _ in range(20):
-        smoother.update(np.float32([0.55, 0.45]), 1 / 30, 0.3)
+        smoother.update(np.array([0.55, 0.45], np.float32), 1 / 30, 0.3)
     assert smoother.label_index == 1
     for _ in range(10):
-        smoother.update(np.float32([0.55, 0.45]), 1 / 30, 0.3)
+        smoother.update(np.array([0.55, 0.45], np.float32), 1 / 30, 0.3)
     assert smoother.label_index == 0
 
 
 @pytest.mark.parametrize("rate_hz", [5, 10, 20, 30, 60])
 def test_the_frame_rate_does_not_matter(rate_hz: int) -> None:
     """After one time constant, a step has gone 63 % of its way (1 - 1/e)."""
-    smoother = ExpressionSmoother(np.float32([1, 0]))
+    smoother = ExpressionSmoother(np.array([1, 0], np.float32))
     for _ in range(round(0.4 * rate_hz)):
-        smoother.update(np.float32([0, 1]), 1 / rate_hz, 0.4)
+        smoother.update(np.array([0, 1], np.float32), 1 / rate_hz, 0.4)
     assert smoother.probabilities[1] == pytest.approx(1 - np.exp(-1), abs=1e-5)
     assert smoother.probabilities.sum() == pytest.approx(1, abs=1e-6)
     assert smoother.label_index == 1
@@ -124,10 +124,13 @@ def test_the_frame_rate_does_not_matter(rate_hz: int) -> None:
 def test_dropped_frames_do_not_matter() -> None:
     """The same 60 Hz sequence, whole and with two thirds of its frames dropped at random."""
     generator = np.random.default_rng(3)
-    whole, sparse = ExpressionSmoother(np.float32([1, 0])), ExpressionSmoother(np.float32([1, 0]))
+    whole, sparse = (
+        ExpressionSmoother(np.array([1, 0], np.float32)),
+        ExpressionSmoother(np.array([1, 0], np.float32)),
+    )
     last_s = 0.0
     for frame in range(1, 61):
-        row = np.float32([0.2, 0.8])
+        row = np.array([0.2, 0.8], np.float32)
         whole.update(row, 1 / 60, 0.3)
         if generator.random() < 0.33 or frame == 60:
             sparse.update(row, frame / 60 - last_s, 0.3)
@@ -136,17 +139,17 @@ def test_dropped_frames_do_not_matter() -> None:
 
 
 def test_smoothing_can_be_switched_off_and_on() -> None:
-    smoother = ExpressionSmoother(np.float32([0.9, 0.1]))
-    smoother.update(np.float32([0.4, 0.6]), 0.03, 0.0)
-    np.testing.assert_array_equal(smoother.probabilities, np.float32([0.4, 0.6]))
+    smoother = ExpressionSmoother(np.array([0.9, 0.1], np.float32))
+    smoother.update(np.array([0.4, 0.6], np.float32), 0.03, 0.0)
+    np.testing.assert_array_equal(smoother.probabilities, np.array([0.4, 0.6], np.float32))
     assert smoother.label_index == 1
-    smoother.update(np.float32([0.6, 0.4]), 0.03, 0.3)
+    smoother.update(np.array([0.6, 0.4], np.float32), 0.03, 0.3)
     assert smoother.label_index == 1
     assert 0.4 < smoother.probabilities[0] < 0.43
 
 
 def test_values_that_were_given_away_do_not_change() -> None:
-    smoother = ExpressionSmoother(np.float32([0.9, 0.1]))
+    smoother = ExpressionSmoother(np.array([0.9, 0.1], np.float32))
     given = smoother.probabilities
-    smoother.update(np.float32([0.1, 0.9]), 0.3, 0.3)
-    np.testing.assert_array_equal(given, np.float32([0.9, 0.1]))
+    smoother.update(np.array([0.1, 0.9], np.float32), 0.3, 0.3)
+    np.testing.assert_array_equal(given, np.array([0.9, 0.1], np.float32))

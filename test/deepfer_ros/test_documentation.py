@@ -47,10 +47,3 @@ def test_the_readme_names_the_defaults_of_the_code() -> None:
     named = {name: default for name, default in rows if name in defaults}
     assert len(named) >= 5
     assert named == {name: str(defaults[name]) for name in named}
-
-
-def test_links_in_the_documentation_lead_somewhere() -> None:
-    for page in (REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"

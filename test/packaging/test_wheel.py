@@ -74,6 +74,7 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
         "parquet",
         "training",
         "dev",
+        "docs",
     ]
     needed = metadata.get_all("Requires-Dist") or []
     always = {entry.split("<")[0].split(">")[0] for entry in needed if "extra ==" not in entry}

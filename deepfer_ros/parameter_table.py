@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.parameter import Parameter
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -75,6 +76,11 @@ def declare_parameters(node: "Node", table: type) -> None:
     node.declare_parameters(
         "", [(entry.name, entry.default, _descriptor(entry)) for entry in _entries(table)]
     )
+    for entry in _entries(table):
+        # ROS reads an empty list in a file as no value, and could not read its own dump of that.
+        is_empty = _type(entry) is tuple and node.get_parameter(entry.name).value is None
+        if is_empty and not _rule(entry).read_only:
+            node.set_parameters([Parameter(entry.name, value=entry.default)])
 
 
 def read_parameters(node: "Node", table: type[_T]) -> _T:

@@ -197,7 +197,7 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 after an ordinary end, 1 if the node could not start.
     """
-    return run_node(NODE_NAME, WebNode, args=args, errors=(AccessError,))
+    return run_node(NODE_NAME, WebNode, parameters=WebParameters, args=args, errors=(AccessError,))
 
 
 if __name__ == "__main__":

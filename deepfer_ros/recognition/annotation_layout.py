@@ -19,7 +19,7 @@ _CAPITAL_AT_SCALE_1_PX = 22.0
 # picture's, and never below what can be read.
 _TEXT_SHARE = 0.085
 _TEXT_LIMITS = (1 / 80, 1 / 34)
-_LEAST_TEXT_PX = 7.0
+_LEAST_TEXT_PX = 7
 _CHART_TEXT_SHARE = 0.8
 # The small chart: its height as a share of the face's, and its least width.
 _SMALL_CHART_SHARE = 0.22
@@ -99,9 +99,9 @@ class FaceLayout:
     box: Rectangle
     tag: Rectangle
     text: str
-    text_px: float
+    text_px: int
     chart: Rectangle | None
-    chart_text_px: float
+    chart_text_px: int
 
 
 def lay_out(
@@ -120,7 +120,7 @@ def lay_out(
     taken: list[Rectangle] = []
     # The nearest face comes first: it is the one that people look at.
     order = sorted(range(len(boxes)), key=lambda index: -boxes[index].height)
-    tags: dict[int, tuple[Rectangle, str, float]] = {}
+    tags: dict[int, tuple[Rectangle, str, int]] = {}
     for index in order:
         others = boxes[:index] + boxes[index + 1 :]
         text_px = _text_px(boxes[index], size_wh[1])
@@ -143,37 +143,37 @@ def lay_out(
 
 
 @functools.lru_cache(maxsize=256)
-def text_width_px(text: str, text_px: float) -> int:
+def text_width_px(text: str, text_px: int) -> int:
     """Return the width of a text whose capital letters have a height."""
     return int(cv2.getTextSize(text, FONT, font_scale(text_px), stroke_px(text_px))[0][0])
 
 
-def font_scale(text_px: float) -> float:
+def font_scale(text_px: int) -> float:
     """Return what OpenCV wants to know for capital letters of a height."""
     return text_px / _CAPITAL_AT_SCALE_1_PX
 
 
-def stroke_px(text_px: float) -> int:
+def stroke_px(text_px: int) -> int:
     """Return how thick such letters are."""
     return max(1, round(text_px / 9))
 
 
-def padding_px(text_px: float) -> int:
+def padding_px(text_px: int) -> int:
     """Return the space around a text."""
     return max(2, round(0.35 * text_px))
 
 
-def row_px(text_px: float) -> int:
+def row_px(text_px: int) -> int:
     """Return the height of a row of the chart."""
     return round(1.55 * text_px)
 
 
-def bar_px(text_px: float) -> int:
+def bar_px(text_px: int) -> int:
     """Return the length of a bar of probability 1."""
     return round(5.5 * text_px)
 
 
-def chart_size(labels: tuple[str, ...], text_px: float) -> tuple[int, int]:
+def chart_size(labels: tuple[str, ...], text_px: int) -> tuple[int, int]:
     """Return width and height of the chart with labels."""
     padding = padding_px(text_px)
     text = max(text_width_px(label, text_px) for label in labels)
@@ -185,21 +185,22 @@ def _outline(box_xywh: NDArray[np.float32]) -> Rectangle:
     return Rectangle(round(left), round(top), round(left + width), round(top + height))
 
 
-def _text_px(box: Rectangle, picture_height: int) -> float:
+def _text_px(box: Rectangle, picture_height: int) -> int:
     least, most = (share * picture_height for share in _TEXT_LIMITS)
     least = max(_LEAST_TEXT_PX, least)
-    return min(max(_TEXT_SHARE * box.height, least), max(most, least))
+    # In whole pixels, so that letters do not tremble with the box and can be kept for later.
+    return round(min(max(_TEXT_SHARE * box.height, least), max(most, least)))
 
 
 def _place_tag(
     box: Rectangle,
     text: FaceText,
-    text_px: float,
+    text_px: int,
     others: Sequence[Rectangle],
     size_wh: tuple[int, int],
 ) -> tuple[Rectangle, str]:
     padding = padding_px(text_px)
-    height = round(text_px) + 2 * padding + stroke_px(text_px)
+    height = text_px + 2 * padding + stroke_px(text_px)
     for words in (text.long, text.short):
         width = text_width_px(words, text_px) + 2 * padding
         for tag in _tag_places(box, width, height):
@@ -220,20 +221,20 @@ def _tag_places(box: Rectangle, width: int, height: int) -> Iterator[Rectangle]:
 def _place_chart(
     box: Rectangle,
     labels: tuple[str, ...],
-    text_px: float,
+    text_px: int,
     others: Sequence[Rectangle],
     size_wh: tuple[int, int],
-) -> tuple[Rectangle | None, float]:
+) -> tuple[Rectangle | None, int]:
     """Return where a chart goes and the height of its text; see `FaceLayout`."""
     least_px = min(text_px, max(_LEAST_TEXT_PX, _TEXT_LIMITS[0] * size_wh[1]))
-    chart_text_px = max(least_px, _CHART_TEXT_SHARE * text_px)
+    chart_text_px = round(max(least_px, _CHART_TEXT_SHARE * text_px))
     for place in _chart_places(box, *chart_size(labels, chart_text_px), padding_px(text_px)):
         if place.is_inside(*size_wh) and not any(place.meets(other) for other in others):
             return place, chart_text_px
     for place in _small_chart_places(box, text_px):
         if place.is_inside(*size_wh) and not any(place.meets(other) for other in others):
-            return place, 0.0
-    return None, 0.0
+            return place, 0
+    return None, 0
 
 
 def _chart_places(box: Rectangle, width: int, height: int, gap: int) -> Iterator[Rectangle]:
@@ -247,7 +248,7 @@ def _chart_places(box: Rectangle, width: int, height: int, gap: int) -> Iterator
             yield Rectangle(left, top, left + width, top + height)
 
 
-def _small_chart_places(box: Rectangle, text_px: float) -> Iterator[Rectangle]:
+def _small_chart_places(box: Rectangle, text_px: int) -> Iterator[Rectangle]:
     width = max(box.width, _LEAST_SMALL_CHART_PX)
     height = round(max(2.4 * text_px, _SMALL_CHART_SHARE * box.height))
     for top in (box.bottom + 1, box.top - height - 1):

@@ -109,11 +109,25 @@ def _draw_box(canvas: NDArray[np.uint8], face: FaceEmotion, box: Rectangle) -> N
 
 def _draw_tag(canvas: NDArray[np.uint8], face: FaceEmotion, layout: FaceLayout) -> None:
     """Write the label on a panel of the emotion's colour."""
-    tag, colour_bgr = layout.tag, emotion_colour_bgr(face)
-    canvas[tag.top : tag.bottom, tag.left : tag.right] = colour_bgr
-    padding = padding_px(layout.text_px)
-    origin = (tag.left + padding, tag.top + padding + round(layout.text_px))
-    _write(canvas, layout.text, origin, layout.text_px, _letters_bgr(colour_bgr))
+    tag = layout.tag
+    region = canvas[tag.top : tag.bottom, tag.left : tag.right]
+    panel = _tag_panel(
+        layout.text, layout.text_px, emotion_colour_bgr(face), (tag.height, tag.width)
+    )
+    # A picture can be smaller than a tag.
+    region[:] = panel[: region.shape[0], : region.shape[1]]
+
+
+@functools.lru_cache(maxsize=128)
+def _tag_panel(
+    text: str, text_px: int, colour_bgr: tuple[int, int, int], size_hw: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Return a tag; writing takes longer than all the rest, and most tags come again."""
+    panel = np.full((*size_hw, 3), colour_bgr, np.uint8)
+    padding = padding_px(text_px)
+    _write(panel, text, (padding, padding + text_px), text_px, _letters_bgr(colour_bgr))
+    panel.flags.writeable = False
+    return panel
 
 
 def _letters_bgr(panel_bgr: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -123,7 +137,7 @@ def _letters_bgr(panel_bgr: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def _draw_chart(
-    canvas: NDArray[np.uint8], face: FaceEmotion, chart: Rectangle, text_px: float
+    canvas: NDArray[np.uint8], face: FaceEmotion, chart: Rectangle, text_px: int
 ) -> None:
     """Draw one row a class, a label and a bar."""
     region = canvas[chart.top : chart.bottom, chart.left : chart.right]
@@ -140,13 +154,13 @@ def _draw_chart(
 
 
 @functools.lru_cache(maxsize=32)
-def _chart_letters(labels: tuple[str, ...], text_px: float, height_px: int) -> NDArray[np.uint8]:
+def _chart_letters(labels: tuple[str, ...], text_px: int, height_px: int) -> NDArray[np.uint8]:
     """Return the column of labels, white on black; it is the same for all faces of a size."""
     padding = padding_px(text_px)
     width = max(text_width_px(label, text_px) for label in labels) + 2 * padding
     column = np.zeros((height_px, width, 3), np.uint8)
     for index, label in enumerate(labels):
-        baseline = padding + index * row_px(text_px) + round(text_px)
+        baseline = padding + index * row_px(text_px) + text_px
         _write(column, label, (padding, baseline), text_px, _WHITE_BGR)
     column.flags.writeable = False
     return column
@@ -176,7 +190,7 @@ def _write(
     canvas: NDArray[np.uint8],
     text: str,
     origin: tuple[int, int],
-    text_px: float,
+    text_px: int,
     colour_bgr: tuple[int, int, int],
 ) -> None:
     scale, stroke = font_scale(text_px), stroke_px(text_px)

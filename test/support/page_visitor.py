@@ -1,5 +1,7 @@
 """Somebody who looks at the web page in a browser."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -100,3 +102,11 @@ def write_camera_file(path: Path, image_bgr: NDArray[np.uint8]) -> Path:
             assert encoded
             file.write(jpeg.tobytes())
     return path
+
+
+def wait_until(is_met: Callable[[], object], what: str) -> None:
+    """Wait for a condition outside the page."""
+    end_s = time.monotonic() + TIMEOUT_MS / 1000
+    while not is_met():
+        assert time.monotonic() < end_s, f"Waited in vain for {what}."
+        time.sleep(0.05)

@@ -1,5 +1,6 @@
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +18,18 @@ from web_server import TestServer, running_server
 from deepfer_ros.camera_sources import SampleSource
 from deepfer_ros.recognition.classifier import load_classifier
 from deepfer_ros.recognition.detection import load_detector
+from deepfer_ros.recognition.images import encode_image
 from deepfer_ros.recognition.model_bundle import load_bundle
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 
 # A name that leads to this machine, and that browsers do not take for it.
 OTHER_NAME = "robot.test"
+
+
+@pytest.fixture(scope="session")
+def other_name() -> str:
+    """Return a name of this machine that browsers take for another one."""
+    return OTHER_NAME
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +51,7 @@ def browser(
     tmp_path_factory: pytest.TempPathFactory, sample_bgr: NDArray[np.uint8]
 ) -> Iterator[Browser]:
     """Start Chromium with a camera that sees the sample's face."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip(f"no browser: install Chromium (looked for {', '.join(names)})")
+    program = find_browser()
     camera = write_camera_file(tmp_path_factory.mktemp("camera") / "face.mjpeg", sample_bgr)
     arguments = [
         "--use-fake-device-for-media-stream",
@@ -104,11 +109,20 @@ def visitor(open_page: Callable[..., Page], server: TestServer) -> PageVisitor:
 @pytest.fixture
 def sample_file(tmp_path: Path, sample_bgr: NDArray[np.uint8]) -> Path:
     """Return a picture file with the face of the sample."""
-    from deepfer_ros.recognition.images import encode_image
-
     path = tmp_path / "portrait.jpg"
     path.write_bytes(encode_image(sample_bgr, ".jpg"))
     return path
+
+
+def find_browser() -> str:
+    """Return the path of a browser, or skip the test."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    for program in filter(None, map(shutil.which, names)):
+        # A program of this name may do no more than tell where to get the browser.
+        version = subprocess.run([program, "--version"], capture_output=True, timeout=60)
+        if version.returncode == 0:
+            return program
+    pytest.skip(f"no browser: install Chromium (looked for {', '.join(names)})")
 
 
 def _violations(text: str) -> list[str]:

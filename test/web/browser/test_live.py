@@ -68,7 +68,7 @@ def test_delay_and_rates_are_in_view(visitor: PageVisitor, server: TestServer) -
         ("Delay", r"\d+\s(ms|s)"),
         ("Shown", r"\d+\.\d\s/s"),
         ("Recognized", r"\d+\.\d\s/s"),
-        ("Picture", "160 × 120"),
+        ("Picture", "160 \u00d7 120"),
     ):
         metric = visitor.page.locator(".metrics > div").filter(has_text=name).locator("dd")
         visitor.page.wait_for_function(

@@ -49,6 +49,11 @@ def from_image_message(message: RawImage | EncodedImage, *, max_pixels: int) -> 
     """
     # Only the compressed one has a format; the two have no class in common.
     if hasattr(message, "format"):
+        if "compressedDepth" in message.format:
+            raise ImageError(
+                f"The image is a depth image ('{message.format}'); one with colours or grey "
+                "values is needed."
+            )
         return decode_image(memoryview(message.data), max_pixels=max_pixels)
     encoding = _check(message, max_pixels)
     try:

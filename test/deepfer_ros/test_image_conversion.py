@@ -184,12 +184,29 @@ GOOD = RawMessage(2, 2, "bgr8", 6, BGR.tobytes())
         (RawMessage(2, 2, "16UC1", 4, bytes(8)), "16UC1 does not say"),
         (CompressedMessage("jpeg", b""), "empty"),
         (CompressedMessage("jpeg", b"no image"), "not a picture"),
+        (CompressedMessage("16UC1; compressedDepth png", bytes(40)), "is a depth image"),
+        (CompressedMessage("32FC1; compressedDepth", bytes(40)), "is a depth image"),
     ],
     ids=lambda value: "" if isinstance(value, str) else getattr(value, "encoding", "compressed"),
 )
 def test_refuses_what_is_no_picture(message: RawMessage | CompressedMessage, fault: str) -> None:
     with pytest.raises(ImageError, match=fault):
         convert(message)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize(
+    "image_format",
+    ["bgr8; jpeg compressed bgr8", "rgb8; png compressed bgr8", "jpeg", "png", "jpg", ""],
+)
+def test_the_data_decide_whatever_the_format_says(
+    astronaut_bgr: NDArray[np.uint8], suffix: str, image_format: str
+) -> None:
+    """Drivers write many things there; a JPEG or PNG says itself what it is."""
+    data = encode_image(astronaut_bgr, suffix, quality=95)
+    image_bgr = convert(CompressedMessage(image_format, data))
+    assert image_bgr.shape == astronaut_bgr.shape
+    assert np.abs(image_bgr.astype(int) - astronaut_bgr).mean() < 4
 
 
 def test_refuses_truncated_and_large_compressed_images(

@@ -31,7 +31,7 @@ COPY package.xml requirements/docker.txt /tmp/deepfer/
 # PEP 668 protects the packages of a whole system; this one has no other purpose.
 # hadolint ignore=DL3008,DL3013
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends python3-pip python3-rosdep \
+  && apt-get install -y --no-install-recommends opencv-data python3-pip python3-rosdep \
   && rosdep init \
   && rosdep update --rosdistro "$ROS_DISTRO" \
   && rosdep install --from-paths /tmp/deepfer --ignore-src -y --dependency-types exec \

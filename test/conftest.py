@@ -41,8 +41,8 @@ def peer(ros_environment: None) -> "Iterator[RosPeer]":
 def astronaut_path() -> Path:
     """Return a photograph with one face, in the public domain (NASA), from scikit-image."""
     package = importlib.util.find_spec("skimage")
-    assert package is not None
-    assert package.origin is not None
+    if package is None or package.origin is None:
+        pytest.skip("needs the photograph of scikit-image: pip install --no-deps scikit-image")
     return Path(package.origin).parent / "data" / "astronaut.png"
 
 

@@ -113,7 +113,9 @@ def probe_detectors() -> Finding:
         for status in statuses
     )
     if not any(status.available for status in statuses):
-        return Finding(MISSING, detail, "Run 'deepfer fetch-detector'.")
+        return Finding(
+            MISSING, detail, "Run 'deepfer fetch-detector', or: apt install opencv-data."
+        )
     if not statuses[0].available:
         return Finding(
             OPTIONAL, detail, "'deepfer fetch-detector' gets the best one; the others work too."

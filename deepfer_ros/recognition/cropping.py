@@ -66,11 +66,13 @@ def _source_region(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return the part of the picture that a crop is taken from, and its top left (x, y)."""
     height, width = image_bgr.shape[:2]
-    corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]]) - 0.5
-    source = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    (xx, xy, x0), (yx, yy, y0) = cv2.invertAffineTransform(matrix).tolist()
+    middle = (size_px - 1) / 2
+    centre_x, centre_y = (xx + xy) * middle + x0, (yx + yy) * middle + y0
+    reach_x, reach_y = ((abs(a) + abs(b)) * size_px / 2 for a, b in ((xx, xy), (yx, yy)))
     # One pixel more on every side for the interpolation; at least one pixel in all.
-    left, top = np.clip(np.floor(source.min(axis=0)) - 1, 0, (width - 1, height - 1)).astype(int)
-    right, bottom = np.clip(
-        np.ceil(source.max(axis=0)) + 2, (left + 1, top + 1), (width, height)
-    ).astype(int)
+    left = min(max(math.floor(centre_x - reach_x) - 1, 0), width - 1)
+    top = min(max(math.floor(centre_y - reach_y) - 1, 0), height - 1)
+    right = min(max(math.ceil(centre_x + reach_x) + 2, left + 1), width)
+    bottom = min(max(math.ceil(centre_y + reach_y) + 2, top + 1), height)
     return image_bgr[top:bottom, left:right], np.array([left, top], np.float64)

@@ -1,5 +1,7 @@
 """Boxes, landmarks and the crop that a classifier sees."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -62,11 +64,12 @@ def eye_line_angle_deg(landmarks: NDArray[np.float32]) -> float:
         counter-clockwise to make it upright; 0 if the landmarks are NaN, and at most 45 to
         either side, because landmarks of faces turned further cannot be trusted.
     """
-    dx, dy = landmarks[1] - landmarks[0]
-    if not np.isfinite(dx + dy) or (dx == 0 and dy == 0):
+    (right_x, right_y), (left_x, left_y) = landmarks[:2].tolist()
+    dx, dy = left_x - right_x, left_y - right_y
+    if not math.isfinite(dx + dy) or (dx == 0 and dy == 0):
         return 0.0
-    angle_deg = float(np.degrees(np.arctan2(dy, dx)))
-    return float(np.clip(angle_deg, -_MAX_ROTATION_DEG, _MAX_ROTATION_DEG))
+    angle_deg = math.degrees(math.atan2(dy, dx))
+    return min(max(angle_deg, -_MAX_ROTATION_DEG), _MAX_ROTATION_DEG)
 
 
 def crop_matrix(

@@ -15,6 +15,8 @@ from deepfer_ros.web.result_table import to_csv
 from deepfer_ros.web.schemas import PictureResult, ResultFormat, VideoResult, problems
 
 ANY_TYPE = "application/octet-stream"
+# What `curl --data-binary` calls everything.
+_CURLS_TYPE = "application/x-www-form-urlencoded"
 IMAGE_TYPES = (
     "image/jpeg",
     "image/png",
@@ -128,8 +130,13 @@ def _too_large(size: int, max_bytes: int) -> str:
 
 
 def _check_type(request: Request, allowed: Sequence[str]) -> None:
+    """Refuse what is clearly meant to be something else; the bytes are looked at later.
+
+    Raises:
+        ProblemError: It is.
+    """
     given = request.headers.get("content-type", ANY_TYPE).partition(";")[0].strip().lower()
-    if given not in (*allowed, ANY_TYPE):
+    if given not in (*allowed, ANY_TYPE, _CURLS_TYPE):
         raise ProblemError(
             415,
             f"The content type '{given:.80}' is none of {', '.join((*allowed, ANY_TYPE))}; send "

@@ -9,14 +9,14 @@ import pytest
 
 from deepfer_ros.camera_node import CameraParameters
 from deepfer_ros.parameters import EmotionParameters
+from deepfer_ros.web.web_node import WebParameters
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-INTERFACES = (REPOSITORY / "docs/interfaces.md").read_text(encoding="utf-8")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
 def table(parameters: type) -> str:
-    """Return the table that docs/interfaces.md must hold for a dataclass of parameters."""
+    """Return the table that a page must hold for a dataclass of parameters."""
     rows = ["| name | default | allowed | when | what it does |", "|---|---|---|---|---|"]
     for entry in dataclasses.fields(parameters):
         rule = entry.metadata["rule"]
@@ -33,12 +33,19 @@ def table(parameters: type) -> str:
 
 
 @pytest.mark.parametrize(
-    ("node", "parameters"),
-    [("emotion_node", EmotionParameters), ("camera_node", CameraParameters)],
+    ("page", "node", "parameters"),
+    [
+        ("interfaces", "emotion_node", EmotionParameters),
+        ("interfaces", "camera_node", CameraParameters),
+        ("web", "web_node", WebParameters),
+    ],
 )
-def test_the_parameter_tables_are_those_of_the_code(node: str, parameters: type) -> None:
+def test_the_parameter_tables_are_those_of_the_code(
+    page: str, node: str, parameters: type
+) -> None:
+    text = (REPOSITORY / f"docs/{page}.md").read_text(encoding="utf-8")
     expected = f"<!-- {node} parameters -->\n{table(parameters)}\n<!-- end -->"
-    assert expected in INTERFACES, f"docs/interfaces.md must hold:\n{expected}"
+    assert expected in text, f"docs/{page}.md must hold:\n{expected}"
 
 
 def test_the_readme_names_the_defaults_of_the_code() -> None:

@@ -51,7 +51,8 @@ class TestChangelog:
         changelog.populate_changelog_from_rst(parsed, released)
         versions = [version for version, _, _ in parsed.foreach_version()]
         assert versions[0] == version
-        assert len(parsed.get_content_of_version(version)) >= 5
+        (entries,) = parsed.get_content_of_version(version)
+        assert len(entries.bullets) >= 5
 
     def test_names_every_released_version_once(self) -> None:
         text = (ROOT / "CHANGELOG.rst").read_text()

@@ -30,7 +30,9 @@ test:
 test-jazzy: export ROS_WHEELS = jazzy
 test-jazzy:
 	@scripts/setup.sh --test-ros
-	@. scripts/env.sh && exec python -m pytest test/deepfer_ros test/launch test/underlay $(ARGS)
+	@. scripts/env.sh && exec python -m pytest test/deepfer_ros test/launch test/underlay \
+	  --ignore test/deepfer_ros/recognition --ignore test/deepfer_ros/bag \
+	  --ignore test/deepfer_ros/bench $(ARGS)
 
 check:
 	@scripts/setup.sh --test

@@ -271,7 +271,10 @@ class VideoSource:
         self.rate_hz: float | None = rate_hz if 0 < rate_hz <= 1000 else _FALLBACK_VIDEO_RATE_HZ
         if self.read() is None:
             self.close()
-            raise CameraError(f"The video {path} holds no picture that can be read.")
+            raise CameraError(
+                f"The file {path} holds no picture that can be read, neither as an image nor as a "
+                "video."
+            )
         self.rewind()
 
     def read(self) -> Frame | None:

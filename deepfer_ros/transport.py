@@ -9,6 +9,7 @@ is told to keep the memory of such frames instead of returning it to the system 
 import ctypes
 import os
 import platform
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def transport_environment() -> dict[str, str]:
 
 def profile_variable() -> str:
     """Return the variable that the Fast DDS of this distribution reads; 3 warns of the other."""
-    is_2 = os.environ.get("ROS_DISTRO") in _FASTDDS_2_DISTROS
+    distro = os.environ.get("ROS_DISTRO")
+    is_2 = distro in _FASTDDS_2_DISTROS if distro else _has_fastdds_2()
     return FASTDDS_2_VARIABLE if is_2 else FASTDDS_3_VARIABLE
 
 
@@ -103,6 +105,16 @@ def _uses_fastdds() -> bool:
     """Tell whether the middleware is Fast DDS, which is also what ROS takes by default."""
     middleware = os.environ.get("RMW_IMPLEMENTATION") or "rmw_fastrtps_cpp"
     return middleware.startswith("rmw_fastrtps")
+
+
+def _has_fastdds_2() -> bool:
+    """Tell whether ROS comes with Fast DDS 2; ROS from wheels does not name its distribution."""
+    for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
+        share = Path(prefix) / "share"
+        if prefix and (share / "rmw_fastrtps_cpp").is_dir():
+            # Since version 3 the folder is called fastdds.
+            return (share / "fastrtps").is_dir()
+    return False
 
 
 def _chosen_profiles() -> dict[str, str]:

@@ -591,6 +591,53 @@ def test_smoothing_takes_effect_on_the_next_frame(
     assert (emotion.emotion, emotion.probabilities[0]) == ("angry", 1.0)
 
 
+def test_max_pixels_takes_effect_on_the_next_frame(node: EmotionNode, peer: RosPeer) -> None:
+    camera = FakeCamera(peer)
+    camera.send_until_received()
+    node.set_parameters([Parameter("max_pixels", value=BLACK.shape[0] * BLACK.shape[1] - 1)])
+    camera.send()
+    peer.wait_until(lambda: report(node).bad, "the refusal")
+    assert "64x72 pixels" in report(node).last_error
+    node.set_parameters([Parameter("max_pixels", value=50_000_000)])
+    camera.send_and_receive()
+
+
+def test_jpeg_quality_takes_effect_on_the_next_frame(node: EmotionNode, peer: RosPeer) -> None:
+    camera = FakeCamera(peer)
+    images = peer.listen(CompressedImage, "emotions/image/compressed")
+    peer.wait_until(lambda: camera.send() and peer.spin_for(0.05) is None and images, "an image")
+    sizes = []
+    for quality in (100, 1):
+        node.set_parameters([Parameter("jpeg_quality", value=quality)])
+        frame_id = camera.send()
+        peer.wait_until(
+            lambda frame_id=frame_id: images[-1].header.frame_id == frame_id, "the next image"
+        )
+        sizes.append(len(images[-1].data))
+    assert sizes[0] > 2 * sizes[1]
+
+
+def test_image_root_takes_effect_on_the_next_request(
+    node: EmotionNode, peer: RosPeer, tmp_path: Path, astronaut_path: Path
+) -> None:
+    assert classify(peer, path=str(astronaut_path)).success
+    node.set_parameters([Parameter("image_root", value=str(tmp_path))])
+    assert "outside" in classify(peer, path=str(astronaut_path)).message
+    (result,) = node.set_parameters([Parameter("image_root", value=str(tmp_path / "none"))])
+    assert not result.successful
+    assert "must be empty or the absolute path of a folder that exists" in result.reason
+
+
+def test_image_timeout_takes_effect_at_once(node: EmotionNode, peer: RosPeer) -> None:
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    for timeout_s, level in ((0.1, DiagnosticStatus.WARN), (0.0, DiagnosticStatus.OK)):
+        node.set_parameters([Parameter("image_timeout_s", value=timeout_s)])
+        peer.wait_until(
+            lambda level=level: diagnostics and diagnostics[-1].status[1].level == level,
+            "the level",
+        )
+
+
 # --- diagnostics and supervision ---
 
 

@@ -10,12 +10,35 @@ ONE_MIB = os.statvfs_result((4096, 4096, 256, 256, 256, 0, 0, 0, 0, 255))
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in (*transport.PROFILE_VARIABLES, "RMW_IMPLEMENTATION", "ROS_DISTRO"):
         # Set first: what the code sets itself is then undone as well.
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
     monkeypatch.setattr(os, "statvfs", lambda path: FIVE_GIB)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(make_prefix(tmp_path / "ros", "fastdds")))
+
+
+def make_prefix(prefix: Path, fastdds: str) -> Path:
+    """Return a prefix where ROS is installed with a version of Fast DDS."""
+    for folder in ("rmw_fastrtps_cpp", fastdds):
+        (prefix / "share" / folder).mkdir(parents=True)
+    return prefix
+
+
+@pytest.mark.parametrize(
+    ("folder", "variable"),
+    [
+        pytest.param("fastrtps", transport.FASTDDS_2_VARIABLE, id="2"),
+        pytest.param("fastdds", transport.FASTDDS_3_VARIABLE, id="3"),
+    ],
+)
+def test_version_of_fast_dds_is_found_where_no_distribution_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str, variable: str
+) -> None:
+    ros = make_prefix(tmp_path / "wheels", folder)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'workspace'}:{ros}")
+    assert transport.profile_variable() == variable
 
 
 def profile_with(tmp_path: Path, descriptor: str) -> str:

@@ -94,7 +94,7 @@ class TestContainer:
         ignored = (ROOT / ".dockerignore").read_text().splitlines()
         cmake = (ROOT / "CMakeLists.txt").read_text()
         installed = re.findall(r"ament_python_install_package\((\w+)\)", cmake)
-        for paths in re.findall(r"install\(DIRECTORY ([^\n]+?) DESTINATION", cmake):
+        for paths in re.findall(r"install\(DIRECTORY ([^)]+?)\s+DESTINATION", cmake):
             installed += [path.partition("/")[0] for path in paths.split()]
         for folder in [*installed, "msg", "srv", "cmake", "package.xml", "CMakeLists.txt"]:
             assert f"!{folder}" in ignored

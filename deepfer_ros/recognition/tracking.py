@@ -13,6 +13,8 @@ from deepfer_ros.recognition.types import FaceDetections
 # A detection cannot belong to a track that it misses by more than this: squared distance in
 # standard deviations, over place (x, y) and size.
 _GATE = 16.0
+# A face is not forgotten for lack of pictures, unless they stop for this many times the age.
+_LONGEST_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,11 +33,12 @@ class TrackedFace:
     label_index: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Track:
     face_id: str
     motion: FaceMotion
     expression: ExpressionSmoother
+    is_in_sight: bool = True
 
 
 class FaceTracker:
@@ -48,7 +51,8 @@ class FaceTracker:
     Args:
         smoothing_s: Time constant of the smoothing, see `ExpressionSmoother`. 0 is off. May be
             changed at any time.
-        max_age_s: A face that was not seen for longer is forgotten.
+        max_age_s: A face that has been out of sight for longer is forgotten. Pictures that come
+            more rarely do not count as such.
         deterministic_ids: Count ids instead of drawing random ones, where `ids` is not given.
         ids: Where new ids come from; share it between the trackers of several cameras.
     """
@@ -89,10 +93,10 @@ class FaceTracker:
         if time_s < self._last_time_s:
             self.reset()
         self._last_time_s = time_s
-        self._tracks = [
-            track for track in self._tracks if time_s - track.motion.time_s <= self._max_age_s
-        ]
+        self._tracks = [track for track in self._tracks if self._is_remembered(track, time_s)]
         matches = self._match(detections.boxes_xywh, time_s)
+        for track in self._tracks:
+            track.is_in_sight = False
         faces = []
         for index, (box, row) in enumerate(zip(detections.boxes_xywh, probabilities, strict=True)):
             track = matches.get(index)
@@ -103,6 +107,7 @@ class FaceTracker:
                 elapsed_s = time_s - track.motion.time_s
                 track.expression.update(row, elapsed_s, self.smoothing_s)
                 track.motion.correct(box, time_s)
+                track.is_in_sight = True
             expression = track.expression
             faces.append(
                 TrackedFace(track.face_id, expression.probabilities, expression.label_index)
@@ -113,6 +118,11 @@ class FaceTracker:
         """Forget all faces."""
         self._tracks = []
         self._last_time_s = -np.inf
+
+    def _is_remembered(self, track: _Track, time_s: float) -> bool:
+        age_s = time_s - track.motion.time_s
+        limit_s = self._max_age_s * (_LONGEST_PAUSE if track.is_in_sight else 1.0)
+        return age_s <= limit_s
 
     def _match(self, boxes_xywh: NDArray[np.float32], time_s: float) -> dict[int, _Track]:
         """Return the track of each detection that has one, by the detection's index.

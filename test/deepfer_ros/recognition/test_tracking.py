@@ -157,6 +157,21 @@ def test_a_face_that_turned_away(tracker: FaceTracker, gap_s: float, expected: s
     assert ids(update(tracker, [box], 10.0 + gap_s)) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("period_s", "expected"),
+    [
+        pytest.param(2.0, ["face1"] * 5, id="a picture every two seconds"),
+        pytest.param(6.0, ["face1", "face2", "face3", "face4", "face5"], id="every six seconds"),
+    ],
+)
+def test_rare_pictures_are_no_reason_to_forget_a_face(
+    tracker: FaceTracker, period_s: float, expected: list[str]
+) -> None:
+    boxes = [(100.0 + 10 * step, 100.0, 50.0, 50.0) for step in range(5)]
+    seen = [ids(update(tracker, [box], step * period_s))[0] for step, box in enumerate(boxes)]
+    assert seen == expected
+
+
 def test_a_far_or_much_larger_face_is_another(tracker: FaceTracker) -> None:
     update(tracker, [(0, 0, 50, 50)], 0.0)
     assert ids(update(tracker, [(300, 0, 50, 50)], 0.1)) == ["face2"]

@@ -121,6 +121,8 @@ def test_faces_of_all_cameras_are_classified_together(
             )
         # First the one that kept the node busy, then the three that came meanwhile.
         assert loader.classifier.batch_sizes[-2:] == [1, 3]
+        # An id belongs to one face, whichever camera sees it.
+        assert len({camera.results[-1].emotions[0].face_id for camera in cameras}) == 3
 
 
 def test_bad_image_of_one_camera_harms_no_other(

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _data = click.option(
-    "--data", required=True, type=_FILE, help="FER-2013: fer2013.csv, plain, .xz or .gz."
+    "--data",
+    required=True,
+    type=_FILE,
+    help="FER-2013: fer2013.csv, plain, .xz, .gz or .zip; or a folder with one for each class.",
 )
 _ferplus = click.option("--ferplus", type=_FILE, help="FER+ votes: fer2013new.csv.")
 
@@ -192,10 +195,10 @@ def _prepare() -> Console:
 
 
 def _read(data: Path, ferplus: Path | None, console: Console) -> "FaceDataset":
-    from deepfer_training.dataset_cache import load_fer2013
+    from deepfer_training.dataset_cache import load_faces
 
     with console.status(f"Reading {data} …"):
-        return load_fer2013(data, ferplus)
+        return load_faces(data, ferplus)
 
 
 def _progress(console: Console) -> Progress:

@@ -15,30 +15,48 @@ from pathlib import Path
 import numpy as np
 
 from deepfer_training.errors import DatasetError
-from deepfer_training.fer2013 import SPLITS, FaceDataset, read_fer2013, read_ferplus_votes
+from deepfer_training.face_sources import SOURCE_HELP, read_source
+from deepfer_training.fer2013 import SPLITS, FaceDataset, FaceSource, read_ferplus_votes
 
 _logger = logging.getLogger(__name__)
 
 # Goes up when the layout of a cached file changes, so that old ones are no longer found.
-_LAYOUT = 1
+_LAYOUT = 2
 # A cached file is the SHA-256 of what follows, and a NumPy archive.
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
-def load_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
-    """Read FER-2013 and optionally the FER+ votes, from the cache if they were read before.
+def load_faces(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
+    """Read labelled faces and optionally FER+ votes, from the cache if they were read before.
 
     Args:
-        path: See `fer2013.read_fer2013`.
-        ferplus_path: See `fer2013.read_fer2013`.
+        path: See `face_sources.SOURCE_HELP`.
+        ferplus_path: File `fer2013new.csv` with the votes, in the row order of `fer2013.csv`.
 
     Raises:
-        DatasetError: See `fer2013.read_fer2013`.
+        DatasetError: See `face_sources.read_source`; or there are votes for a folder of pictures,
+            which has no row order.
     """
-    faces = _load_faces(path)
+    return load_source(path, ferplus_path).faces
+
+
+def load_source(path: Path, ferplus_path: Path | None = None) -> FaceSource:
+    """Do the same as `load_faces`, and return what is known about the pictures' origin, too."""
+    cached = cache_folder() / f"faces-{_content_sha256(path)}-v{_LAYOUT}"
+    source = _read_cached(cached, name=str(path))
+    if source is None:
+        source = read_source(path)
+        _write_cached(cached, source)
+    if ferplus_path is None:
+        return source
+    if source.form != "table":
+        raise DatasetError(
+            f"{path} is a folder of pictures, but {ferplus_path} has votes in the row order of "
+            "fer2013.csv; give that file, or leave the votes out."
+        )
     # The votes are small: they are read anew every time.
-    votes = None if ferplus_path is None else read_ferplus_votes(ferplus_path, len(faces))
-    return dataclasses.replace(faces, votes=votes)
+    votes = read_ferplus_votes(ferplus_path, len(source.faces))
+    return dataclasses.replace(source, faces=dataclasses.replace(source.faces, votes=votes))
 
 
 def cache_folder() -> Path:
@@ -49,57 +67,69 @@ def cache_folder() -> Path:
     return base / "deepfer" / "datasets"
 
 
-def _load_faces(path: Path) -> FaceDataset:
-    cached = cache_folder() / f"fer2013-{_content_sha256(path)}-v{_LAYOUT}"
-    dataset = _read_cached(cached, source=str(path))
-    if dataset is None:
-        dataset = read_fer2013(path)
-        _write_cached(cached, dataset)
-    return dataset
-
-
 def _content_sha256(path: Path) -> str:
+    """Return what names the content of a file, or of all files of a folder with their names."""
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        if path.is_dir():
+            for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
+        else:
+            # The name tells how the content is read.
+            digest.update("".join(path.suffixes[-2:]).encode())
+            with path.open("rb") as data:
+                while chunk := data.read(1 << 20):
+                    digest.update(chunk)
     except OSError as err:
-        raise DatasetError(f"Cannot read {path}: {err}.") from err
+        raise DatasetError(f"Cannot read {path}: {err.strerror}; expected {SOURCE_HELP}.") from err
     return digest.hexdigest()
 
 
-def _read_cached(path: Path, source: str) -> FaceDataset | None:
+def _read_cached(path: Path, name: str) -> FaceSource | None:
     """Return a cached data set, or None if there is none or it is damaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as err:
-        _logger.warning("Cannot read the cached data set, reading %s instead: %s", source, err)
+        _logger.warning("Cannot read the cached data set, reading %s instead: %s", name, err)
         return None
     digest, archive = content[:_DIGEST_SIZE], memoryview(content)[_DIGEST_SIZE:]
     if hashlib.sha256(archive).digest() != digest:
-        _logger.warning("The cached data set %s is damaged; reading %s instead", path, source)
+        _logger.warning("The cached data set %s is damaged; reading %s instead", path, name)
         return None
     with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
-        return FaceDataset(
+        faces = FaceDataset(
             arrays["images"],
             arrays["labels"].astype(np.int64),
             np.array(SPLITS)[arrays["splits"]],
-            source=source,
+            source=name,
+        )
+        form = str(arrays["form"])
+        return FaceSource(
+            faces,
+            form,
+            arrays["sizes_hw"],
+            tuple(arrays["notes"].tolist()),
+            None if form == "table" else arrays["places"],
         )
 
 
-def _write_cached(path: Path, dataset: FaceDataset) -> None:
+def _write_cached(path: Path, source: FaceSource) -> None:
     """Write a cached data set in one step; a full or read-only disk costs time, nothing else."""
     split_numbers = {name: number for number, name in enumerate(SPLITS)}
     archive = io.BytesIO()
+    faces = source.faces
     np.savez(
         archive,
-        images=dataset.images,
-        labels=dataset.labels.astype(np.uint8),
-        splits=np.array([split_numbers[name] for name in dataset.splits.tolist()], np.uint8),
+        images=faces.images,
+        labels=faces.labels.astype(np.uint8),
+        splits=np.array([split_numbers[name] for name in faces.splits.tolist()], np.uint8),
+        form=np.array(source.form),
+        sizes_hw=source.sizes_hw,
+        notes=np.array(source.notes, np.str_),
+        places=np.array([], np.str_) if source.places is None else source.places,
     )
     try:
         # These are people's faces: other users of the machine may not see them. mkstemp gives

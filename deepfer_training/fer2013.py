@@ -6,16 +6,14 @@ Crowd-Sourced Label Distribution", 2016, arXiv:1608.01041.
 """
 
 import csv
-import gzip
-import lzma
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfer_training.archives import open_table
 from deepfer_training.errors import DatasetError
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -47,8 +45,6 @@ _VOTE_COLUMN_OF_LABEL = {
     "neutral": "neutral",
 }
 _LABEL_VOTE_INDICES = [_VOTE_COLUMNS.index(_VOTE_COLUMN_OF_LABEL[label]) for label in LABELS]
-
-_OPENERS: dict[str, Callable[..., IO[str]]] = {".xz": lzma.open, ".gz": gzip.open}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,12 +157,34 @@ class FaceDataset:
         return np.asarray((1 - votes_weight) * one_hot + votes_weight * distribution, np.float32)
 
 
-def read_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
-    """Read `fer2013.csv`, plain or compressed (`.xz`, `.gz`), and optionally the FER+ votes.
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSource:
+    """Labelled faces, and what a report needs to know about where they come from.
+
+    Attributes:
+        faces: The faces.
+        form: "table" or "folders".
+        sizes_hw: int64 (N, 2), height and width that the pictures had, in pixels.
+        notes: How the data were understood where that is not plain, a sentence each.
+        places: str (N,), the file of each picture; None for a table, where it is a line.
+    """
+
+    faces: FaceDataset
+    form: str
+    sizes_hw: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+    places: NDArray[np.str_] | None = None
+
+    def place(self, index: int) -> str:
+        """Return where a picture is: the name of its file, or its line."""
+        return f"line {index + 2}" if self.places is None else str(self.places[index])
+
+
+def read_fer2013(path: Path) -> FaceSource:
+    """Read `fer2013.csv` or `icml_face_data.csv`, plain, compressed or in an archive.
 
     Args:
         path: File with the columns emotion, pixels, Usage.
-        ferplus_path: File `fer2013new.csv` with the votes, in the same row order.
 
     Raises:
         DatasetError: A file is missing or unreadable, or a row is wrong; the text names file,
@@ -175,7 +193,7 @@ def read_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     splits: list[str] = []
-    for line, (emotion, pixels, usage) in _rows(path, _COLUMNS):
+    for line, (emotion, pixels, usage) in _read_rows(path, _COLUMNS):
         images.append(_parse_pixels(pixels, path, line))
         labels.append(_parse_label(emotion, path, line))
         if usage not in SPLITS:
@@ -185,10 +203,10 @@ def read_fer2013(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
         splits.append(usage)
     if not labels:
         raise DatasetError(f"{path} holds no rows below its header.")
-    votes = None if ferplus_path is None else read_ferplus_votes(ferplus_path, len(labels))
-    return FaceDataset(
-        np.stack(images), np.array(labels, np.int64), np.array(splits), votes, str(path)
+    faces = FaceDataset(
+        np.stack(images), np.array(labels, np.int64), np.array(splits), source=str(path)
     )
+    return FaceSource(faces, "table", np.full((len(faces), 2), IMAGE_SIZE_PX, np.int64))
 
 
 def read_ferplus_votes(path: Path, row_count: int) -> NDArray[np.int64]:
@@ -199,7 +217,7 @@ def read_ferplus_votes(path: Path, row_count: int) -> NDArray[np.int64]:
             number of rows differs from the images'.
     """
     votes = []
-    for line, cells in _rows(path, _VOTE_COLUMNS):
+    for line, cells in _read_rows(path, _VOTE_COLUMNS):
         try:
             row = [int(cell) for cell in cells]
         except ValueError as err:
@@ -217,12 +235,11 @@ def read_ferplus_votes(path: Path, row_count: int) -> NDArray[np.int64]:
     return np.array(votes, np.int64)
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
+def _read_rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
     """Yield (line number, cells of `columns`) for each row below the header."""
-    open_text = _OPENERS.get(path.suffix, open)
-    try:
-        with open_text(path, "rt", encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
+    with open_table(path) as file:
+        reader = csv.reader(file)
+        try:
             header = [name.strip() for name in next(reader, [])]
             missing = [name for name in columns if name not in header]
             if missing:
@@ -236,9 +253,9 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, list[str]
                     raise DatasetError(
                         f"{path}, line {line}: {len(row)} cells, expected {len(header)}."
                     )
-                yield line, [row[index] for index in indices]
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error) as err:
-        raise DatasetError(f"Cannot read {path}: {err}.") from err
+                yield line, [row[index].strip() for index in indices]
+        except csv.Error as err:
+            raise DatasetError(f"{path}, line {reader.line_num}: {err}.") from err
 
 
 def _parse_label(text: str, path: Path, line: int) -> int:

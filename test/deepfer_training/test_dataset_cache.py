@@ -1,24 +1,26 @@
 import logging
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepfer_training import dataset_cache
-from deepfer_training.dataset_cache import cache_folder, load_fer2013
+from deepfer_training.dataset_cache import cache_folder, load_faces, load_source
 from deepfer_training.errors import DatasetError
-from deepfer_training.fer2013 import FaceDataset
+from deepfer_training.fer2013 import FaceSource
 
 
 def _count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     reads = []
-    read = dataset_cache.read_fer2013
+    read = dataset_cache.read_source
 
-    def counted(path: Path) -> FaceDataset:
+    def counted(path: Path) -> FaceSource:
         reads.append(path)
         return read(path)
 
-    monkeypatch.setattr(dataset_cache, "read_fer2013", counted)
+    monkeypatch.setattr(dataset_cache, "read_source", counted)
     return reads
 
 
@@ -27,7 +29,7 @@ def test_the_second_time_comes_from_the_cache(
 ) -> None:
     reads = _count_reads(monkeypatch)
 
-    first, second = load_fer2013(*tiny_files), load_fer2013(*tiny_files)
+    first, second = load_faces(*tiny_files), load_faces(*tiny_files)
 
     assert reads == [tiny_files[0]]
     for name in ("images", "labels", "splits", "votes"):
@@ -40,11 +42,11 @@ def test_equal_content_is_found_under_another_name(
     tiny_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = _count_reads(monkeypatch)
-    load_fer2013(tiny_files[0])
+    load_faces(tiny_files[0])
     copy = tmp_path / "copy.csv"
     copy.write_bytes(tiny_files[0].read_bytes())
 
-    assert load_fer2013(copy).source == str(copy)
+    assert load_faces(copy).source == str(copy)
     assert reads == [tiny_files[0]]
 
 
@@ -52,10 +54,10 @@ def test_a_changed_file_is_read_anew(tiny_files: tuple[Path, Path], tmp_path: Pa
     path = tmp_path / "fer2013.csv"
     lines = tiny_files[0].read_text().splitlines(keepends=True)
     path.write_text("".join(lines))
-    whole = load_fer2013(path)
+    whole = load_faces(path)
     path.write_text("".join(lines[:-1]))
 
-    assert len(load_fer2013(path)) == len(whole) - 1
+    assert len(load_faces(path)) == len(whole) - 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
@@ -65,7 +67,7 @@ def test_a_damaged_cache_is_made_anew(
     caplog: pytest.LogCaptureFixture,
     damage: str,
 ) -> None:
-    first = load_fer2013(tiny_files[0])
+    first = load_faces(tiny_files[0])
     (cached,) = cache_folder().iterdir()
     content = bytearray(cached.read_bytes())
     content[5000] ^= 255
@@ -73,7 +75,7 @@ def test_a_damaged_cache_is_made_anew(
     reads = _count_reads(monkeypatch)
 
     with caplog.at_level(logging.WARNING):
-        second, third = load_fer2013(tiny_files[0]), load_fer2013(tiny_files[0])
+        second, third = load_faces(tiny_files[0]), load_faces(tiny_files[0])
 
     assert reads == [tiny_files[0]]
     assert f"{cached} is damaged" in caplog.text
@@ -81,8 +83,70 @@ def test_a_damaged_cache_is_made_anew(
     np.testing.assert_array_equal(third.images, first.images)
 
 
+@pytest.mark.parametrize("form", ["csv", "zip", "folder"])
+def test_everything_that_is_known_comes_back(
+    tiny_files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    path = tiny_files[0]
+    if form == "zip":
+        path = tmp_path / "archive.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(tiny_files[0], "fer2013/fer2013.csv")
+    elif form == "folder":
+        path = tmp_path / "faces"
+        (path / "happy").mkdir(parents=True)
+        for size in (48, 64):
+            picture = Image.fromarray(np.arange(size * size, dtype=np.uint8).reshape(size, size))
+            picture.save(path / "happy" / f"{size}.png")
+    reads = _count_reads(monkeypatch)
+
+    first, second = load_source(path), load_source(path)
+
+    assert reads == [path]
+    np.testing.assert_array_equal(first.faces.images, second.faces.images)
+    np.testing.assert_array_equal(first.faces.splits, second.faces.splits)
+    np.testing.assert_array_equal(first.sizes_hw, second.sizes_hw)
+    assert first.form == second.form == ("folders" if form == "folder" else "table")
+    assert first.notes == second.notes
+    assert bool(second.notes) == (form == "folder")
+    assert [first.place(i) for i in range(2)] == [second.place(i) for i in range(2)]
+
+
+@pytest.mark.parametrize("change", ["content", "name", "added"])
+def test_a_changed_folder_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    folder = tmp_path / "faces"
+    (folder / "happy").mkdir(parents=True)
+    (folder / "sad").mkdir()
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(folder / "happy/a.png")
+    reads = _count_reads(monkeypatch)
+    load_faces(folder)
+    if change == "content":
+        Image.fromarray(np.ones((48, 48), np.uint8)).save(folder / "happy/a.png")
+    elif change == "name":
+        (folder / "happy/a.png").rename(folder / "sad/a.png")
+    else:
+        Image.fromarray(np.ones((48, 48), np.uint8)).save(folder / "sad/b.png")
+
+    faces = load_faces(folder)
+
+    assert len(reads) == 2
+    assert faces.labels.tolist() == {"content": [3], "name": [4], "added": [3, 4]}[change]
+
+
+def test_votes_do_not_fit_pictures_in_folders(
+    tiny_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "happy").mkdir()
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(tmp_path / "happy/a.png")
+
+    with pytest.raises(DatasetError, match=r"is a folder of pictures, but .* row order of"):
+        load_faces(tmp_path, tiny_files[1])
+
+
 def test_only_the_owner_may_read_faces(tiny_files: tuple[Path, Path]) -> None:
-    load_fer2013(tiny_files[0])
+    load_faces(tiny_files[0])
 
     (cached,) = cache_folder().iterdir()
     assert cached.stat().st_mode & 0o777 == 0o600
@@ -95,7 +159,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     (own_cache / "deepfer").write_text("a file where the folder should be")
 
     with caplog.at_level(logging.WARNING):
-        assert len(load_fer2013(tiny_files[0])) == 196
+        assert len(load_faces(tiny_files[0])) == 196
     assert "Cannot keep the parsed data set" in caplog.text
 
 
@@ -105,13 +169,13 @@ def test_bad_data_is_not_cached(tmp_path: Path) -> None:
 
     for _ in range(2):
         with pytest.raises(DatasetError, match="line 2"):
-            load_fer2013(path)
+            load_faces(path)
     assert not cache_folder().exists()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"Cannot read .*missing\.csv"):
-        load_fer2013(tmp_path / "missing.csv")
+        load_faces(tmp_path / "missing.csv")
 
 
 def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

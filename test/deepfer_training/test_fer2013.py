@@ -1,6 +1,9 @@
 import gzip
+import io
 import lzma
 import re
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,33 +26,83 @@ def _write(path: Path, *lines: str) -> Path:
 def test_read_pictures_labels_splits_and_votes(
     tiny_files: tuple[Path, Path], tiny_dataset: FaceDataset
 ) -> None:
-    dataset = read_fer2013(*tiny_files)
+    source = read_fer2013(tiny_files[0])
 
+    dataset = source.faces
     np.testing.assert_array_equal(dataset.images, tiny_dataset.images)
     np.testing.assert_array_equal(dataset.labels, tiny_dataset.labels)
     np.testing.assert_array_equal(dataset.splits, tiny_dataset.splits)
-    assert dataset.votes is not None
+    assert dataset.votes is None
     assert tiny_dataset.votes is not None
-    np.testing.assert_array_equal(dataset.votes, tiny_dataset.votes)
+    votes = read_ferplus_votes(tiny_files[1], len(dataset))
+    np.testing.assert_array_equal(votes, tiny_dataset.votes)
     assert dataset.source == str(tiny_files[0])
+    assert (source.form, source.place(0), source.place(3)) == ("table", "line 2", "line 5")
+    assert source.sizes_hw.tolist() == [[48, 48]] * len(dataset)
 
 
-@pytest.mark.parametrize("suffix", ["xz", "gz"])
-def test_read_compressed(tmp_path: Path, suffix: str) -> None:
+def _compress(path: Path, content: bytes, name: str = "fer2013/fer2013.csv") -> Path:
+    """Write a table as the suffix of the path says."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("README.md", "Read me")
+            archive.writestr(name, content)
+    elif path.name.endswith((".tar.gz", ".tgz")):
+        with tarfile.open(path, "w:gz") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    elif path.suffix == ".xz":
+        path.write_bytes(lzma.compress(content))
+    else:
+        path.write_bytes(gzip.compress(content))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv.xz", "a.csv.gz", "a.zip", "a.tar.gz", "a.tgz"])
+def test_read_compressed(tmp_path: Path, name: str) -> None:
     content = f"emotion,pixels,Usage\n3,{_PIXELS},Training\n".encode()
-    path = tmp_path / f"fer2013.csv.{suffix}"
-    path.write_bytes(lzma.compress(content) if suffix == "xz" else gzip.compress(content))
 
-    dataset = read_fer2013(path)
+    dataset = read_fer2013(_compress(tmp_path / name, content)).faces
 
     assert dataset.labels.tolist() == [3]
     assert dataset.images.tolist() == np.full((1, 48, 48), 7).tolist()
 
 
-def test_read_a_header_with_blanks_and_another_order(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.csv", "emotion, Usage, pixels", f"0,PublicTest,{_PIXELS}")
+def test_read_icml_face_data_with_its_blanks(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path / "icml_face_data.csv", "emotion, Usage, pixels", f"0, PublicTest, {_PIXELS}"
+    )
 
-    assert read_fer2013(path).splits.tolist() == ["PublicTest"]
+    assert read_fer2013(path).faces.splits.tolist() == ["PublicTest"]
+
+
+def test_the_known_table_of_an_archive_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "challenge.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.csv", "emotion,pixels\n")
+        archive.writestr("icml_face_data.csv", f"emotion, Usage, pixels\n1,Training,{_PIXELS}\n")
+
+    assert read_fer2013(path).faces.labels.tolist() == [1]
+
+
+def test_unknown_tables_of_an_archive_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.csv", "")
+        archive.writestr("two.csv", "")
+
+    with pytest.raises(DatasetError, match=r"several tables \(one\.csv, two\.csv\)"):
+        read_fer2013(path)
+
+
+def test_an_archive_without_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("README.md", "")
+
+    with pytest.raises(DatasetError, match=r"a\.zip holds no \.csv file"):
+        read_fer2013(path)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +163,8 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
         ("broken.csv.xz", b"not xz"),
         ("cut.csv.xz", lzma.compress(b"emotion,pixels,Usage\n" * 500)[:60]),
         ("broken.csv.gz", b"not gzip"),
+        ("broken.zip", b"not zip"),
+        ("broken.tar.gz", b"not tar"),
         ("binary.csv", b"\xff\xfe\x00\x80"),
     ],
 )
@@ -225,7 +280,7 @@ def test_an_empty_class_is_named(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.csv", "emotion,pixels,Usage", *rows)
 
     with pytest.raises(DatasetError) as caught:
-        read_fer2013(path).require_every_class()
+        read_fer2013(path).faces.require_every_class()
 
     assert str(caught.value) == (
         f"{path} has no row of class disgust, sad in split 'Training'; every one of "

@@ -79,7 +79,7 @@ _KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 from deepfer_training.config import load_config
-from deepfer_training.fer2013 import read_fer2013
+from deepfer_training.dataset_cache import load_faces
 from deepfer_training.training import train
 
 def die(done, total):
@@ -87,7 +87,7 @@ def die(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 recipe, data, ferplus, output = map(Path, sys.argv[1:5])
-train(load_config(recipe), read_fer2013(data, ferplus), output, resume=True, on_step=die)
+train(load_config(recipe), load_faces(data, ferplus), output, resume=True, on_step=die)
 """
 
 

@@ -23,6 +23,7 @@ COMMANDS = (
     "bag",
     "doctor",
     "fetch-detector",
+    "data",
     "train",
     "evaluate",
     "export",

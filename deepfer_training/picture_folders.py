@@ -1,0 +1,156 @@
+"""Read folders of face pictures, one folder a class: train/angry/*.jpg, or just angry/*.jpg.
+
+Which part of the data a picture belongs to is told by the folder around the class. Where no
+folder tells it, the content of the picture does, so that a picture is always in the same part
+and copies of it never are in different ones.
+"""
+
+import hashlib
+import io
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepfer_training.archives import PICTURE_SUFFIXES, read_pictures
+from deepfer_training.errors import DatasetError
+from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset, FaceSource
+
+_CLASS_NAMES = {
+    "angry": ("angry", "anger"),
+    "disgust": ("disgust", "disgusted"),
+    "fear": ("fear", "fearful", "afraid", "scared"),
+    "happy": ("happy", "happiness"),
+    "sad": ("sad", "sadness"),
+    "surprise": ("surprise", "surprised"),
+    "neutral": ("neutral",),
+}
+_LABEL_OF_FOLDER = {
+    name: LABELS.index(label) for label, names in _CLASS_NAMES.items() for name in names
+}
+# Other data sets have it; the seven classes have no place for it.
+_LEFT_OUT = "contempt"
+_TRAINING, _PUBLIC, _PRIVATE = SPLITS
+_SPLIT_OF_FOLDER = {
+    **dict.fromkeys(("train", "training"), _TRAINING),
+    **dict.fromkeys(("val", "valid", "validation", "publictest"), _PUBLIC),
+    **dict.fromkeys(("test", "testing", "privatetest"), _PRIVATE),
+}
+# Of ten parts by content: where nothing else tells the part of a picture.
+_PUBLIC_TENTH, _PRIVATE_TENTH = 0, 1
+
+
+def read_picture_folders(path: Path) -> FaceSource:
+    """Read a folder, .zip or .tar file with a folder for each class.
+
+    Pictures are made grey; those of another size are cut to a square around their middle and
+    scaled to 48x48.
+
+    Raises:
+        DatasetError: There are no pictures, one cannot be read, or a folder is no class; the text
+            names the file and what was expected.
+    """
+    images, sizes, labels, splits, places = [], [], [], [], []
+    left_out = 0
+    for name, data in sorted(read_pictures(path)):
+        label = _label_of(name, path)
+        if label is None:
+            left_out += 1
+            continue
+        image, size_hw = _decode(data, f"{path}/{name}")
+        images.append(image)
+        sizes.append(size_hw)
+        labels.append(label)
+        splits.append(_split_of(name))
+        places.append(str(name))
+    if not images:
+        raise DatasetError(
+            f"{path} holds no picture in a folder of a class; expected for example "
+            f"train/angry/1.jpg or angry/1.jpg, as {' '.join(PICTURE_SUFFIXES)}."
+        )
+    pictures = np.stack(images)
+    named_splits, notes = _complete_splits(splits, pictures)
+    if left_out:
+        notes.append(f"{left_out} pictures of {_LEFT_OUT} were left out.")
+    faces = FaceDataset(pictures, np.array(labels, np.int64), named_splits, source=str(path))
+    return FaceSource(faces, "folders", np.array(sizes, np.int64), tuple(notes), np.array(places))
+
+
+def _label_of(name: PurePosixPath, path: Path) -> int | None:
+    """Return the class that the folder of a picture stands for, None if it is left out."""
+    folder = name.parent.name
+    if folder.lower() == _LEFT_OUT:
+        return None
+    if folder.lower() not in _LABEL_OF_FOLDER:
+        where = f"the folder '{folder}'" if folder else "no folder"
+        raise DatasetError(
+            f"{path}/{name} lies in {where}; expected a folder with the name of a class: "
+            f"{', '.join(LABELS)}."
+        )
+    return _LABEL_OF_FOLDER[folder.lower()]
+
+
+def _split_of(name: PurePosixPath) -> str:
+    """Return the split that the folders around a class stand for; empty if none does."""
+    for folder in reversed(name.parts[:-2]):
+        split = _SPLIT_OF_FOLDER.get(folder.lower())
+        if split is not None:
+            return split
+    return ""
+
+
+def _complete_splits(
+    splits: list[str], pictures: NDArray[np.uint8]
+) -> tuple[NDArray[np.str_], list[str]]:
+    """Return the split of each picture, and notes about those that no folder tells.
+
+    FER-2013 as folders has its two test splits in one folder: half of it, chosen by content,
+    takes the place of each. Pictures without any split are divided 8 : 1 : 1.
+    """
+    notes = []
+    counts = Counter(splits)
+    completed = list(splits)
+    if counts[_TRAINING] and counts[_PRIVATE] and not counts[_PUBLIC]:
+        notes.append(
+            f"There is no validation folder: half of the test pictures, chosen by content, are "
+            f"taken as {_PUBLIC}. These are not the official halves."
+        )
+        for index, split in enumerate(splits):
+            if split == _PRIVATE and _tenth(pictures[index]) < 5:
+                completed[index] = _PUBLIC
+    if counts[""]:
+        notes.append(
+            f"{counts['']} pictures lie in no folder of a split (train, validation, test): by "
+            f"content, 8 of 10 are taken as {_TRAINING}, 1 as {_PUBLIC}, 1 as {_PRIVATE}."
+        )
+        for index, split in enumerate(splits):
+            if not split:
+                tenth = _tenth(pictures[index])
+                completed[index] = {_PUBLIC_TENTH: _PUBLIC, _PRIVATE_TENTH: _PRIVATE}.get(
+                    tenth, _TRAINING
+                )
+    return np.array(completed), notes
+
+
+def _tenth(picture: NDArray[np.uint8]) -> int:
+    """Return a number from 0 to 9 that depends on the content of a picture alone."""
+    return int.from_bytes(hashlib.sha256(picture.tobytes()).digest()[:8], "big") % 10
+
+
+def _decode(data: bytes, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Return a picture as uint8 (48, 48), and its original height and width."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            grey = image.convert("L")
+    except UnidentifiedImageError as err:
+        raise DatasetError(f"{name} is not a picture of a known format.") from err
+    except (OSError, EOFError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+        raise DatasetError(f"{name} cannot be read as a picture: {err}.") from err
+    size_hw = (grey.height, grey.width)
+    if size_hw != (IMAGE_SIZE_PX, IMAGE_SIZE_PX):
+        shrinks = min(size_hw) > IMAGE_SIZE_PX
+        method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+        grey = ImageOps.fit(grey, (IMAGE_SIZE_PX, IMAGE_SIZE_PX), method)
+    return np.asarray(grey, np.uint8), size_hw

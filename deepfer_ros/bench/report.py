@@ -25,6 +25,8 @@ def print_report(results: Results, console: Console) -> None:
             console.print(_stage_table(section, results[section]))
     if "recognize" in results:
         console.print(_recognition_table(results["recognize"]))
+    if "reach" in results:
+        console.print(_reach_table(results["reach"]))
     if "node" in results:
         console.print(_node_table("node over topics", results["node"]["runs"]))
         console.print(
@@ -65,6 +67,19 @@ def _recognition_table(rows: list[Results]) -> Table:
             f"{row['timing']['median_ms']:.2f}",
             f"{row['timing']['p95_ms']:.2f}",
             f"{row['frames_per_s']:.0f}",
+        )
+    return table
+
+
+def _reach_table(rows: list[Results]) -> Table:
+    table = _table(
+        "detection, 640x480", "detection_max_side_px", "median ms", "smallest face found, px"
+    )
+    for row in rows:
+        table.add_row(
+            str(row["max_side_px"]),
+            f"{row['timing']['median_ms']:.2f}",
+            str(row["smallest_face_px"] or "none"),
         )
     return table
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from deepfer_ros import __version__
+from deepfer_ros.bench.detection_reach import measure_reach
 from deepfer_ros.bench.frames import FACE_COUNTS, SIZES_WH, FrameSet, make_frames
 from deepfer_ros.bench.machine import Limits, describe_machine, measure_limits
 from deepfer_ros.bench.recognition_speed import measure_recognition
@@ -24,7 +25,17 @@ from deepfer_ros.recognition.tracking import FaceTracker
 if TYPE_CHECKING:
     from deepfer_ros.bench.node_speed import NodeLoad, NodeParameters, NodeSpeed
 
-SECTIONS = ("import", "stages", "messages", "recognize", "node", "cameras", "flood", "soak")
+SECTIONS = (
+    "import",
+    "stages",
+    "messages",
+    "recognize",
+    "reach",
+    "node",
+    "cameras",
+    "flood",
+    "soak",
+)
 """What can be measured, in the order of measuring. The soak runs only when it is asked for."""
 
 _ROS_SECTIONS = frozenset({"messages", "node", "cameras", "flood", "soak"})
@@ -138,6 +149,7 @@ def run_bench(plan: BenchPlan, report: Report = lambda text: None) -> Results:
         "recognize": lambda: measure_recognition(
             recognizer, _frame_sets(plan), seconds=plan.seconds
         ),
+        "reach": lambda: measure_reach(recognizer.detector.name, seconds=plan.seconds / 3),
         "node": lambda: _measure_node(plan, report),
         "cameras": lambda: _measure_cameras(plan),
         "flood": lambda: _measure_flood(plan),

@@ -5,7 +5,17 @@ from pathlib import Path
 import click
 
 # In words here: the modules that measure take a second to load.
-SECTION_NAMES = ("import", "stages", "messages", "recognize", "node", "cameras", "flood", "soak")
+SECTION_NAMES = (
+    "import",
+    "stages",
+    "messages",
+    "recognize",
+    "reach",
+    "node",
+    "cameras",
+    "flood",
+    "soak",
+)
 
 
 @click.command()
@@ -64,6 +74,7 @@ def bench(
     stages     each stage of recognition, beside the least time that this machine allows
     messages   conversions from and to ROS messages
     recognize  a whole frame, by size and number of faces
+    reach      time and smallest face found, by the parameter detection_max_side_px
     node       the emotion node over topics between processes, at 30 images a second
     cameras    the same for one to four cameras of one node
     flood      one camera at 120 images a second: the highest rate that it sustains

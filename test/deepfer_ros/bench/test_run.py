@@ -36,14 +36,14 @@ class TestPlan:
 
         monkeypatch.setattr(run, "find_spec", find_spec)
         plan = plan_bench()
-        assert plan.sections == ("import", "stages", "recognize")
+        assert plan.sections == ("import", "stages", "recognize", "reach")
         assert set(plan.left_out) == {"messages", "node", "cameras", "flood"}
         assert plan.left_out["node"].startswith("ROS 2")
 
 
 class TestResults:
     def test_sections_without_the_node(self) -> None:
-        plan = plan_bench(["import", "stages", "messages", "recognize"], quick=True)
+        plan = plan_bench(["import", "stages", "messages", "recognize", "reach"], quick=True)
         results = run_bench(replace(plan, seconds=0.0))
         assert json.loads(json.dumps(results)) == results
         assert results["model"].endswith(".tflite")
@@ -54,6 +54,9 @@ class TestResults:
         assert stages["classify"]["floor"] == "arithmetic of the network"
         assert stages["track"]["floor_ms"] is None
         assert {row["stage"] for row in results["messages"]} >= {"from bgr8 message", "to Image"}
+        smallest = [row["smallest_face_px"] for row in results["reach"]]
+        assert smallest == sorted(smallest, reverse=True)
+        assert smallest[0] > smallest[-1]
         (row,) = results["recognize"]
         assert (row["width"], row["height"], row["faces"], row["found"]) == (640, 480, 1, [1, 1])
         assert row["timing"]["min_ms"] <= row["timing"]["median_ms"] <= row["timing"]["p95_ms"]

@@ -69,8 +69,9 @@ class EmotionParameters:
     )
     detection_max_side_px: int = parameter(
         320,
-        "Faces are searched in a copy of the image reduced to this longer side. More finds "
-        "smaller faces and takes more time.",
+        "Faces are searched in a copy of the image reduced to this longer side. 320 finds faces "
+        "from a thirty-second of the longer side on, 640 from a sixty-fourth on in three to four "
+        "times the time, 160 from a sixteenth on in a third to a half.",
         limits=(64, 4096),
         locked=True,
     )

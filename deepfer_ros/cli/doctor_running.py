@@ -18,6 +18,8 @@ _DISCOVERY_S = 3.0
 _EMOTION_NODE_SERVICE = "deepfer/srv/ClassifyImage"
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _PROGRAMS = ("emotion_node", "camera_node", "web_node")
+# Who ends leaves its children to process 1. In a container this may be what has started them.
+_LAUNCHERS = ("ros2", "python3", "bash", "sh", "dash")
 
 
 # --- processes ---
@@ -80,8 +82,7 @@ def find_node_processes(table: Path = Path("/proc")) -> list[NodeProcess]:
         program = _program_of(arguments)
         if program:
             domain = _domain_of(folder)
-            # A launch in a container may itself be process 1.
-            is_orphan = parent == 1 and _program_name(table / "1") in ("systemd", "init")
+            is_orphan = parent == 1 and _program_name(table / "1") not in _LAUNCHERS
             found.append(NodeProcess(int(folder.name), program, domain, is_orphan))
     return sorted(found, key=lambda process: process.pid)
 

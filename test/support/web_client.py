@@ -55,10 +55,16 @@ def next_text(connection: ClientConnection, kind: str) -> dict[str, Any]:
 
 def wait_for_state(connection: ClientConnection, state: str) -> dict[str, Any]:
     """Read until the camera is in a state; return the message that says it."""
-    end_s = time.monotonic() + TIMEOUT_S
-    while (status := next_text(connection, "status"))["camera"]["state"] != state:
-        assert time.monotonic() < end_s, f"the camera is {status['camera']['state']}, not {state}"
-    return status
+    end_s, found = time.monotonic() + TIMEOUT_S, "unknown"
+    while time.monotonic() < end_s:
+        message = read_message(connection)
+        if isinstance(message, Picture):
+            say(connection, type="ack", sequence=message.head["sequence"])
+        elif message["type"] == "status":
+            found = message["camera"]["state"]
+            if found == state:
+                return message
+    raise AssertionError(f"the camera is {found}, not {state}")
 
 
 def read_to_the_end(connection: ClientConnection) -> Close:

@@ -14,6 +14,7 @@ from deepfer_ros.web.live import BAD_MESSAGE, TOO_SLOW, ClosedError
 UNSUPPORTED = 1003
 
 _MAX_REASON_BYTES = 120
+_CANCEL_AGAIN_S = 0.1
 # What sending to a visitor who has left raises; which one depends on the version of uvicorn.
 _LEFT = (WebSocketDisconnect, ConnectionClosed, ConnectionError)
 
@@ -72,12 +73,22 @@ async def first_to_end(*works: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel(tasks)
     for task in tasks:
         if task in done:
             task.result()
+
+
+async def _cancel(tasks: "list[asyncio.Future[None]]") -> None:
+    """Cancel tasks and wait for their end.
+
+    Before Python 3.12, a `wait_for` that is cancelled in the very moment when it is done takes no
+    notice; so it is told again.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
 
 
 @contextlib.asynccontextmanager

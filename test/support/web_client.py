@@ -70,7 +70,9 @@ def wait_for_state(connection: ClientConnection, state: str) -> dict[str, Any]:
 def read_to_the_end(connection: ClientConnection) -> Close:
     """Read until the server closes the connection; return its code and reason."""
     closed: ConnectionClosed | None = None
+    end_s = time.monotonic() + TIMEOUT_S
     while closed is None:
+        assert time.monotonic() < end_s, "the connection goes on"
         try:
             connection.recv(TIMEOUT_S)
         except ConnectionClosed as err:

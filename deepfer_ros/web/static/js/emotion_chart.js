@@ -7,6 +7,9 @@ import { colourOf } from "./palette.js";
 
 // On the dark panel that carries the chart in both themes.
 const AXIS_COLOUR = "#b3bdc7";
+// A line at 0 or 100 % is seen in its full width.
+/** @type {[number, number]} */
+const Y_RANGE = [-0.02, 1.02];
 const GRID_COLOUR = "#343b43";
 // Until the chart knows its place.
 const FIRST_SIZE = { width: 320, height: 120 };
@@ -61,7 +64,7 @@ function options(labels, rangeS) {
     padding: [8, 10, 0, 0],
     legend: { show: false },
     cursor: { show: false },
-    scales: { x: { time: false, range: rangeS }, y: { range: [0, 1] } },
+    scales: { x: { time: false, range: rangeS }, y: { range: Y_RANGE } },
     axes: [
       { ...AXIS, size: 22, space: 50, values: (_, values) => values.map((s) => `${s} s`) },
       {

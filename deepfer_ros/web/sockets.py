@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
@@ -79,7 +79,7 @@ async def first_to_end(*works: Coroutine[Any, Any, None]) -> None:
             task.result()
 
 
-async def _cancel(tasks: "list[asyncio.Future[None]]") -> None:
+async def _cancel(tasks: Sequence["asyncio.Future[None]"]) -> None:
     """Cancel tasks and wait for their end.
 
     Before Python 3.12, a `wait_for` that is cancelled in the very moment when it is done takes no

@@ -67,8 +67,9 @@ class FaceEmotion:
         box_xywh: float32 (4,), left, top, width, height in pixels, clipped to the picture.
         landmarks: float32 (5, 2), x and y in pixels in the order of `LANDMARK_NAMES`, or NaN.
         detection_confidence: The detector's confidence that this is a face, 0 to 1.
-        emotion: Label of the most likely class, or `UNKNOWN_EMOTION`.
-        confidence: Smoothed probability of the most likely class, 0 to 1.
+        emotion: Label of the face's class, or `UNKNOWN_EMOTION`. Steadier than the largest of the
+            probabilities, see `ExpressionSmoother`.
+        confidence: Smoothed probability of that class, 0 to 1.
         labels: The model's labels, in the order of the probabilities.
         probabilities: float32 (C,), smoothed over the track, sums to 1.
         frame_probabilities: float32 (C,), of this picture alone, sums to 1.

@@ -12,6 +12,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.task import Future
 
 TIMEOUT_S = 20.0
 """Longest wait for anything: the machine may be busy, and discovery takes seconds at times."""
@@ -91,7 +92,7 @@ class RosPeer:
             else:
                 return pending.result()
 
-    def start_call(self, service_type: type, service: str, request: object) -> "object":
+    def start_call(self, service_type: type, service: str, request: object) -> Future:
         """Call a service and return the future of its answer."""
         if service not in self._clients:
             self._clients[service] = self.node.create_client(service_type, service)

@@ -31,7 +31,15 @@ from deepfer_ros.bench.machine import describe_machine
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ENVIRONMENT = _ROOT / ".venv-peers"
-_REQUIREMENTS = ("fer==25.10.3", "tensorflow==2.21.0", "opencv-contrib-python==4.11.0.86")
+# The last three are what fer asks for; named here, pip need not search for versions that fit.
+_REQUIREMENTS = (
+    "fer==25.10.3",
+    "tensorflow==2.21.0",
+    "opencv-contrib-python==4.11.0.86",
+    "torch==2.2.2",
+    "moviepy==1.0.3",
+    "numpy==1.26.4",
+)
 _PEERS = ("fer", "haar+keras.predict", "haar+keras")
 _OURS = "deepfer"
 _FRAMES_A_ROUND = 5

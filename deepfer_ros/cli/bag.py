@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.recognition_options import detector_option, model_option
+
 
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
@@ -63,18 +65,8 @@ import click
     help="Put the images with the results drawn in into the bag, as they are or as JPEG.",
 )
 @click.option("--copy", is_flag=True, help="Copy the messages of the bag IN into the bag OUT.")
-@click.option(
-    "--model",
-    default="deepfer48",
-    show_default=True,
-    help="Name of a model that comes with deepfer, or path of a bundle folder or model file.",
-)
-@click.option(
-    "--detector",
-    default="auto",
-    show_default=True,
-    help="yunet, libfacedetection, haar or auto: the best that is installed.",
-)
+@model_option
+@detector_option
 @click.option(
     "--detection-size",
     "detection_max_side_px",

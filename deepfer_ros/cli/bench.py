@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.recognition_options import detector_option, model_option
+
 # In words here: the modules that measure take a second to load.
 SECTION_NAMES = (
     "import",
@@ -38,18 +40,8 @@ SECTION_NAMES = (
     metavar="SECONDS",
     help="How long the section soak lasts.",
 )
-@click.option(
-    "--model",
-    default="deepfer48",
-    show_default=True,
-    help="Name of a model that comes with deepfer, or path of a bundle folder or model file.",
-)
-@click.option(
-    "--detector",
-    default="auto",
-    show_default=True,
-    help="yunet, libfacedetection, haar or auto: the best that is installed.",
-)
+@model_option
+@detector_option
 @click.option(
     "--chart",
     "chart_path",

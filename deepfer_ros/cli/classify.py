@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.recognition_options import detector_option, model_option
+
 
 @click.command()
 @click.argument(
@@ -20,18 +22,8 @@ import click
     help="Save each image with its result drawn in as DIR/NAME_emotions.jpg (or .png, …); the "
     "folder is made if it is missing.",
 )
-@click.option(
-    "--model",
-    default="deepfer48",
-    show_default=True,
-    help="Name of a model that comes with deepfer, or path of a bundle folder or model file.",
-)
-@click.option(
-    "--detector",
-    default="auto",
-    show_default=True,
-    help="yunet, libfacedetection, haar or auto: the best that is installed.",
-)
+@model_option
+@detector_option
 def classify(
     paths: tuple[Path, ...],
     as_json: bool,

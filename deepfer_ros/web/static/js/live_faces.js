@@ -10,7 +10,7 @@ import { FaceCard } from "./face_card.js";
 // Numbers that change with every picture cannot be read.
 const TEXT_PERIOD_MS = 200;
 // A card stays for a while after its face has gone, so that a face that is missed in a picture or
-// two does not make the list jump.
+// two does not make the list jump. Without pictures for as long, everybody has gone.
 const FADE_MS = 700;
 const STAY_MS = 4000;
 
@@ -29,6 +29,7 @@ export class LiveFaces {
   #labels;
   /** @type {Map<string, LiveFace>} */
   #faces = new Map();
+  #pictureMs = 0;
 
   /**
    * @param {HTMLElement} list
@@ -51,6 +52,7 @@ export class LiveFaces {
    */
   show(faces, picture) {
     const nowMs = performance.now();
+    this.#pictureMs = nowMs;
     faces.forEach((face, index) => {
       const entry = this.#entry(face.face_id ?? `${index}`, nowMs);
       entry.lastMs = nowMs;
@@ -67,8 +69,9 @@ export class LiveFaces {
   /** Move the charts on, and let go of faces that have gone. To be called a few times a second. */
   refresh() {
     const nowMs = performance.now();
+    const seenMs = nowMs - this.#pictureMs > STAY_MS ? nowMs : this.#pictureMs;
     for (const [id, entry] of this.#faces) {
-      const goneMs = nowMs - entry.lastMs;
+      const goneMs = seenMs - entry.lastMs;
       if (goneMs > STAY_MS) {
         this.#remove(id, entry);
         continue;

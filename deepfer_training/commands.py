@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deepfer_training.errors import TrainingError
 
@@ -42,7 +42,7 @@ def train(recipe: Path, data: Path, ferplus: Path | None, output: Path, resume: 
         config = load_config(recipe)
         dataset = _read(data, ferplus, console)
         with _progress(console) as progress:
-            task = progress.add_task("Training", total=None)
+            task = progress.add_task("Training", total=0)
             paths = training.train(
                 config,
                 dataset,
@@ -206,7 +206,7 @@ def _progress(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeRemainingColumn(),
         console=console,
         transient=True,

@@ -35,7 +35,9 @@ setText(byId("version"), `deepfer ${status.version}`);
 new UploadView(status);
 const live = new LiveView(status.labels);
 new BrowserCameraView((camera) => {
-  location.hash = "live";
+  if (byId("live").hidden) {
+    location.hash = "live";
+  }
   live.showCamera(camera);
 });
 setUpViews((name) => {

@@ -31,15 +31,16 @@ from deepfer_ros.bench.machine import describe_machine
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ENVIRONMENT = _ROOT / ".venv-peers"
-# The last three are what fer asks for; named here, pip need not search for versions that fit.
+# fer itself comes without its dependencies: PyTorch with CUDA, three gigabytes, is one that only
+# another detector of it would use. setuptools 81 has no pkg_resources any more, which it imports.
 _REQUIREMENTS = (
-    "fer==25.10.3",
     "tensorflow==2.21.0",
     "opencv-contrib-python==4.11.0.86",
-    "torch==2.2.2",
-    "moviepy==1.0.3",
-    "numpy==1.26.4",
+    "requests>=2",
+    "pillow>=10",
+    "setuptools<81",
 )
+_WITHOUT_DEPENDENCIES = ("fer==25.10.3",)
 _PEERS = ("fer", "haar+keras.predict", "haar+keras")
 _OURS = "deepfer"
 _FRAMES_A_ROUND = 5
@@ -152,19 +153,34 @@ def install_peers() -> None:
         click.ClickException: They cannot be installed.
     """
     done = _ENVIRONMENT / "requirements.txt"
-    wanted = "\n".join(_REQUIREMENTS)
+    wanted = "\n".join((*_REQUIREMENTS, *_WITHOUT_DEPENDENCIES))
     if done.is_file() and done.read_text(encoding="utf-8") == wanted:
         return
-    click.echo(f"Installing the peers into {_ENVIRONMENT} (TensorFlow and PyTorch)", err=True)
+    click.echo(f"Installing the peers into {_ENVIRONMENT} (TensorFlow among them)", err=True)
     venv.create(_ENVIRONMENT, clear=True, with_pip=True)
-    command = [str(_ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    pip_install(*_REQUIREMENTS)
+    pip_install("--no-deps", *_WITHOUT_DEPENDENCIES)
+    done.write_text(wanted, encoding="utf-8")
+
+
+def pip_install(*arguments: str) -> None:
+    """Install into the peers' environment.
+
+    Raises:
+        click.ClickException: It does not work.
+    """
+    python = str(_ENVIRONMENT / "bin" / "python")
     result = subprocess.run(
-        [*command, *_REQUIREMENTS], env=_environment(ours=False), capture_output=True, text=True
+        [python, "-m", "pip", "install", "--quiet", *arguments],
+        env=_environment(ours=False),
+        capture_output=True,
+        text=True,
     )
     if result.returncode != 0:
-        lines = result.stderr.strip().splitlines()
-        raise click.ClickException(f"The peers cannot be installed: {lines[-1] if lines else ''}")
-    done.write_text(wanted, encoding="utf-8")
+        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        raise click.ClickException(
+            f"The peers cannot be installed: {errors[0] if errors else result.stderr.strip()}"
+        )
 
 
 def compare(size_wh: tuple[int, int], faces: int, *, rounds: int) -> list[Comparison]:

@@ -93,7 +93,7 @@ class WebNode(Node):
         super().__init__(NODE_NAME)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         declare_parameters(self, WebParameters)
-        self._parameters = parameters = read_parameters(self, WebParameters)
+        self._options = parameters = read_parameters(self, WebParameters)
         certificate = _certificate(parameters)
         self._token = _choose_token(parameters)
         self._scheme = "https" if certificate else "http"
@@ -120,7 +120,7 @@ class WebNode(Node):
         """Start to serve, and say where."""
         assert self._server is not None
         self._server.start()
-        url = f"{self._scheme}://{_shown_host(self._parameters.host)}:{self._server.port}/"
+        url = f"{self._scheme}://{_shown_host(self._options.host)}:{self._server.port}/"
         if self._token is None:
             self.get_logger().info(f"Open {url} in a browser.")
         else:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from node_process import NodeProcess, running
 from numpy.typing import NDArray
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters, SetParameters
 from ros_peer import RosPeer
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -149,6 +151,18 @@ def test_a_browser_becomes_a_camera_and_ends(
     peer.wait_until(
         lambda: not peer.node.count_publishers("/browser/image_raw"), "the end of the topic"
     )
+
+
+def test_its_parameters_can_be_read_and_not_be_changed(url: str, peer: RosPeer) -> None:
+    request = GetParameters.Request(names=["host", "browser_camera"])
+    answer = peer.call(GetParameters, "/web_node/get_parameters", request)
+    assert answer.values[0].string_value == "127.0.0.1"  # type: ignore[attr-defined]
+    assert answer.values[1].bool_value is True  # type: ignore[attr-defined]
+    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="0.0.0.0")
+    change = SetParameters.Request(parameters=[Parameter(name="host", value=value)])
+    (result,) = peer.call(SetParameters, "/web_node/set_parameters", change).results  # type: ignore[attr-defined]
+    assert not result.successful
+    assert httpx.get(f"{url}/api/status").status_code == 200
 
 
 def refused(arguments: list[str], log_path: Path) -> str:

@@ -225,3 +225,21 @@ def test_conversion_of_ros_messages(values: Sequence[int]) -> None:
     messages = pytest.importorskip("sensor_msgs.msg", reason="needs ROS")
     message = messages.Image(height=2, width=2, encoding="mono8", step=2, data=bytes(values))
     assert convert(message)[:, :, 1].reshape(-1).tolist() == list(values)
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "bgra8", "rgba8", "mono8", "bgr16", "rgb16"])
+@pytest.mark.parametrize("padding", [0, 6], ids=["tight", "padded"])
+def test_what_cv_bridge_writes_is_read_as_cv_bridge_reads_it(encoding: str, padding: int) -> None:
+    cv_bridge = pytest.importorskip("cv_bridge")
+    bridge = cv_bridge.CvBridge()
+    rng = np.random.default_rng(1)
+    dtype = np.uint16 if encoding.endswith("16") else np.uint8
+    channels = {"mono": 1, "bgra": 4, "rgba": 4}.get(encoding.rstrip("168"), 3)
+    values = rng.integers(0, np.iinfo(dtype).max, (6, 8, channels), dtype, endpoint=True).squeeze()
+    message = bridge.cv2_to_imgmsg(values, encoding)
+    if padding:
+        rows = np.frombuffer(message.data, np.uint8).reshape(6, -1)
+        message.step += padding
+        message.data = np.pad(rows, ((0, 0), (0, padding))).tobytes()
+
+    np.testing.assert_array_equal(convert(message), bridge.imgmsg_to_cv2(message, "bgr8"))

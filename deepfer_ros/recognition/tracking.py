@@ -99,11 +99,11 @@ class FaceTracker:
             track.is_in_sight = False
         faces = []
         for index, (box, row) in enumerate(zip(detections.boxes_xywh, probabilities, strict=True)):
-            track = matches.get(index)
-            if track is None:
+            if index not in matches:
                 track = _Track(self._ids.new(), FaceMotion(box, time_s), ExpressionSmoother(row))
                 self._tracks.append(track)
             else:
+                track = matches[index]
                 elapsed_s = time_s - track.motion.time_s
                 track.expression.update(row, elapsed_s, self.smoothing_s)
                 track.motion.correct(box, time_s)

@@ -74,9 +74,15 @@ async def first_to_end(*works: Coroutine[Any, Any, None]) -> None:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await _cancel(tasks)
-    for task in tasks:
-        if task in done:
-            task.result()
+    # Both may have failed, as when the other side has left. Every exception is asked for: asyncio
+    # prints those that nobody has seen.
+    errors = [
+        error
+        for task in tasks
+        if not task.cancelled() and (error := task.exception()) is not None and task in done
+    ]
+    if errors:
+        raise errors[0]
 
 
 async def _cancel(tasks: Sequence["asyncio.Future[None]"]) -> None:

@@ -114,7 +114,5 @@ def test_a_run_with_several_models_asks_for_one(tmp_path: Path) -> None:
     for name in ("one.keras", "two.keras"):
         (tmp_path / name).touch()
 
-    with pytest.raises(
-        ModelFileError, match=r"holds several models; give one of .*one\.keras"
-    ):
+    with pytest.raises(ModelFileError, match=r"holds several models; give one of .*one\.keras"):
         find_model(tmp_path)

@@ -76,8 +76,9 @@ def test_the_node_receives_them(peer: RosPeer, width: int, height: int) -> None:
         parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()],
     )
     node.start()
+    (camera,) = node._cameras
     with spinning(node):
         assert any(
-            publish_until(width, height, lambda: node._statistics.report().received, time.sleep)
+            publish_until(width, height, lambda: camera._statistics.report().received, time.sleep)
             for _ in range(TRIES)
         )

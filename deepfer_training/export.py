@@ -65,9 +65,10 @@ class ExportFormat:
     largest_loss: float
 
 
+# The fastest comes last: it is the one that deepfer runs.
 FORMATS = (
     ExportFormat(LITERT_FILE, convert_to_float32, largest_difference=1e-3, largest_loss=0.001),
-    ExportFormat("model_int8.tflite", convert_to_int8, largest_difference=1.0, largest_loss=0.005),
+    ExportFormat("model_int8.tflite", convert_to_int8, largest_difference=1.0, largest_loss=0.003),
 )
 
 
@@ -182,7 +183,7 @@ def _write_files(
         report(f"Measuring on {split}")
         evaluations = _evaluate_files(files, split_faces, split)
         if split == "PublicTest":
-            _check_losses(evaluations)
+            _check_losses(evaluations, calibration_labels)
         for file, evaluation in evaluations.items():
             metrics[file][split] = evaluation.to_json()
 
@@ -192,6 +193,7 @@ def _write_files(
         "labels": list(LABELS),
         "input": {"size_px": IMAGE_SIZE_PX, "channels": 1, "crop_margin": trained.crop_margin},
         "files": {file: {"sha256": file_sha256(entry.path)} for file, entry in files.items()},
+        "runtime_file": FORMATS[-1].file,
         "metrics": metrics,
         "provenance": {
             "recipe": trained.recipe,
@@ -294,16 +296,27 @@ def _evaluate_files(
     }
 
 
-def _check_losses(evaluations: dict[str, Evaluation]) -> None:
-    """Refuse a bundle whose files are not what was trained."""
-    trained = evaluations[KERAS_FILE].fer2013.accuracy
+def _check_losses(evaluations: dict[str, Evaluation], labels: str) -> None:
+    """Refuse a bundle whose files are not what was trained.
+
+    Args:
+        evaluations: What was measured of each file.
+        labels: `ferplus` if the model is meant for the FER+ majority.
+    """
+
+    def accuracy_of(evaluation: Evaluation) -> float:
+        scores = evaluation.ferplus if labels == "ferplus" else evaluation.fer2013
+        assert scores is not None
+        return scores.accuracy
+
+    trained = accuracy_of(evaluations[KERAS_FILE])
     for export_format in FORMATS:
         evaluation = evaluations[export_format.file]
-        loss = trained - evaluation.fer2013.accuracy
+        loss = trained - accuracy_of(evaluation)
         if loss > export_format.largest_loss:
             raise ExportError(
                 f"{export_format.file} loses {100 * loss:.2f} points of accuracy on "
-                f"{evaluation.split} ({100 * evaluation.fer2013.accuracy:.2f} % instead of "
+                f"{evaluation.split} ({100 * accuracy_of(evaluation):.2f} % instead of "
                 f"{100 * trained:.2f} %); allowed are {100 * export_format.largest_loss:.1f}. "
                 "Nothing was written."
             )

@@ -115,11 +115,13 @@ def _training(bundle: dict[str, Any]) -> str:
     head = provenance["head"] or {"votes_weight": 0.0, "class_balance": 0.0}
     votes, others = head["votes_weight"], _other_heads(recipe, head)
     optimization, network = recipe["optimization"], recipe["network"]
-    targets = (
-        "The targets are the original labels of FER-2013."
-        if votes == 0
-        else f"Each target is {_percent(1 - votes, 0)} original label of FER-2013 and "
-        f"{_percent(votes, 0)} share of the FER+ voters for each of the seven classes."
+    targets = {
+        0.0: "The targets are the original labels of FER-2013.",
+        1.0: "The targets are the shares of the FER+ voters for each of the seven classes.",
+    }.get(
+        votes,
+        f"Each target is {_percent(1 - votes, 0)} original label of FER-2013 and "
+        f"{_percent(votes, 0)} share of the FER+ voters for each of the seven classes.",
     )
     rows = [
         ("network", _describe_network(network)),

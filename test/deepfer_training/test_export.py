@@ -38,6 +38,7 @@ def test_a_bundle_is_whole(tiny_bundle: Path) -> None:
     assert bundle["files"] == {
         file: {"sha256": file_sha256(tiny_bundle / file)} for file in _FILES
     }
+    assert bundle["runtime_file"] == "model_int8.tflite"
     # Nothing is left of the folder that it was prepared in.
     assert [path.name for path in tiny_bundle.parent.iterdir()] == ["tiny"]
     assert tiny_bundle.stat().st_mode & 0o777 == 0o755
@@ -182,13 +183,13 @@ def test_a_file_that_loses_too_much_is_refused(
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_int8_is_allowed_half_a_point(tiny_run: Path) -> None:
+def test_int8_is_allowed_three_tenths_of_a_point(tiny_run: Path) -> None:
     from deepfer_training.export import FORMATS
 
     limits = {entry.file: (entry.largest_difference, entry.largest_loss) for entry in FORMATS}
 
     assert limits["model.tflite"][0] == 1e-3
-    assert limits["model_int8.tflite"][1] == 0.005
+    assert limits["model_int8.tflite"][1] == 0.003
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The shipped model on the real data set, where that is present."""
+"""The shipped models on the real data set, where that is present."""
 
 import json
 import os
@@ -26,11 +26,23 @@ _needs_data = pytest.mark.skipif(
 )
 # A tenth of a point is four pictures; processors round differently, but not that much.
 _TOLERANCE = 0.002
+_FILES = ("model.keras", "model.tflite", "model_int8.tflite")
+# The labels that each model is for, and the least accuracy on them.
+_MODELS = {"deepfer48": ("ferplus", 0.82), "deepfer48-fer2013": ("fer2013", 0.70)}
+
+
+def _scores(values: dict[str, Any], labels: str) -> dict[str, Any]:
+    return dict(values["ferplus"]) if labels == "ferplus" else values
+
+
+@pytest.fixture(scope="module", params=_MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    return shipped_models()["deepfer48"]
+def folder(name: str) -> Path:
+    return shipped_models()[name]
 
 
 @pytest.fixture(scope="module")
@@ -49,30 +61,31 @@ def _measure(*arguments: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def measured_float(folder: Path) -> dict[str, Any]:
-    return _measure("deepfer48", "--split", "PrivateTest", "--compare", folder / "model.keras")
+def measured_float(name: str, folder: Path) -> dict[str, Any]:
+    return _measure(name, "--split", "PrivateTest", "--compare", folder / "model.keras")
 
 
 @pytest.mark.model
 @pytest.mark.timeout(600)
 @_needs_data
 def test_the_model_is_as_good_as_its_card_says(
-    measured_float: dict[str, Any], described: dict[str, Any]
+    name: str, measured_float: dict[str, Any], described: dict[str, Any]
 ) -> None:
     said = described["model.tflite"]
 
-    assert measured_float["accuracy"] >= 0.66
+    labels, least = _MODELS[name]
+    assert _scores(measured_float, labels)["accuracy"] >= least
     assert measured_float["images"] == said["images"] == 3589
     assert measured_float["ferplus"]["images"] == said["ferplus"]["images"]
     for measured, expected in (
         (measured_float, said),
         (measured_float["ferplus"], said["ferplus"]),
     ):
-        for name in ("accuracy", "macro_f1", "ece"):
-            assert measured[name] == pytest.approx(expected[name], abs=_TOLERANCE), name
-        for name in ("precision", "recall", "f1"):
-            # One picture of the smallest class is 2 to 5 points.
-            assert measured[name] == pytest.approx(expected[name], abs=0.06), name
+        for figure in ("accuracy", "macro_f1", "ece"):
+            assert measured[figure] == pytest.approx(expected[figure], abs=_TOLERANCE), figure
+        for figure in ("precision", "recall", "f1"):
+            # One picture of the smallest class is 2 to 6 points.
+            assert measured[figure] == pytest.approx(expected[figure], abs=0.07), figure
 
 
 @pytest.mark.model
@@ -87,13 +100,16 @@ def test_keras_and_litert_agree_on_every_picture(measured_float: dict[str, Any])
 @pytest.mark.timeout(600)
 @_needs_data
 @pytest.mark.parametrize("split", ["PublicTest", "PrivateTest"])
-def test_int8_loses_at_most_half_a_point(folder: Path, split: str) -> None:
-    expected = read_bundle(folder)["metrics"]
+def test_int8_loses_next_to_nothing(name: str, folder: Path, split: str) -> None:
+    expected, labels = read_bundle(folder)["metrics"], _MODELS[name][0]
 
-    measured = _measure(folder / "model_int8.tflite", "--split", split)
+    measured = _scores(_measure(folder / "model_int8.tflite", "--split", split), labels)
 
-    assert measured["accuracy"] >= expected["model.tflite"][split]["accuracy"] - 0.005
-    said = expected["model_int8.tflite"][split]["accuracy"]
+    # PublicTest decided that the file may be shipped; PrivateTest has its own luck.
+    allowed = 0.003 if split == "PublicTest" else 0.006
+    of_float = _scores(expected["model.tflite"][split], labels)["accuracy"]
+    assert measured["accuracy"] >= of_float - allowed
+    said = _scores(expected["model_int8.tflite"][split], labels)["accuracy"]
     assert measured["accuracy"] == pytest.approx(said, abs=_TOLERANCE)
 
 
@@ -104,12 +120,12 @@ def test_the_card_says_what_the_bundle_says(folder: Path) -> None:
 
 
 def test_nothing_names_a_path_of_the_machine_it_was_made_on(folder: Path) -> None:
-    for name in (CARD_FILE, "bundle.json"):
-        text = (folder / name).read_text(encoding="utf-8")
-        assert not re.search(r"(^|[\s`\"'=(])/\w", text), name
+    for file in (CARD_FILE, "bundle.json"):
+        text = (folder / file).read_text(encoding="utf-8")
+        assert not re.search(r"(^|[\s`\"'=(])/\w", text), file
 
 
-def test_the_training_is_recorded(folder: Path) -> None:
+def test_the_training_is_recorded(name: str, folder: Path) -> None:
     provenance = read_bundle(folder)["provenance"]
 
     assert provenance["training"]["command"].startswith(
@@ -117,13 +133,15 @@ def test_the_training_is_recorded(folder: Path) -> None:
     )
     assert re.fullmatch("[0-9a-f]{64}", provenance["training"]["data_sha256"])
     assert provenance["recipe"]["name"] == "deepfer48"
+    assert provenance["head"]["name"] == name
+    assert provenance["calibration"]["labels"] == _MODELS[name][0]
     assert provenance["calibration"]["split"] == "PublicTest"
 
 
-@pytest.mark.parametrize("file", ["model.keras", "model.tflite", "model_int8.tflite"])
-def test_every_file_is_the_described_one(folder: Path, file: str) -> None:
+@pytest.mark.parametrize("file", _FILES)
+def test_every_file_is_the_described_one(name: str, folder: Path, file: str) -> None:
     model = find_model(folder / file)
 
-    assert model.name == "deepfer48"
+    assert model.name == name
     assert model.labels is not None
     assert len(model.labels) == 7

@@ -76,6 +76,12 @@ def test_publishers_that_do_not_fit_are_named_at_once(
     offered: tuple[str, str],
     demanded: tuple[str, str],
 ) -> None:
+    # ROS goes on for a while to list the publishers of a process that a test has killed.
+    peer.wait_until(
+        lambda: not peer.node.get_publishers_info_by_topic("/image_raw"),
+        "earlier publishers to be forgotten",
+        timeout_s=60,
+    )
     overrides = make_overrides(reliability=demanded[0], durability=demanded[1])
     # There is no need to wait for the image that never comes.
     node = make_node(image_timeout_s=0.0, **overrides)

@@ -52,7 +52,7 @@ def test_a_folded_temperature_divides_the_logits() -> None:
     from deepfer_training.calibration import apply_temperature, fold_temperature
     from deepfer_training.config import NetworkConfig
 
-    model = build_compact_cnn(NetworkConfig(widths=(4,)), 48, 7)
+    model = build_compact_cnn(NetworkConfig(widths=(4,), blocks=(1,)), 48, 7)
     faces = np.random.default_rng(0).uniform(0, 255, (5, 48, 48, 1)).astype(np.float32)
     before = np.asarray(model.predict_on_batch(faces))
 

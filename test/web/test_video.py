@@ -16,7 +16,7 @@ def make_video(path: Path, frames: int, *, rate_hz: float = 10, codec: str = "MJ
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate_hz, (64, 48))
     assert writer.isOpened()
     for index in range(frames):
-        writer.write(np.full((48, 64, 3), 10 * index, np.uint8))
+        writer.write(np.full((48, 64, 3), 10 * index % 256, np.uint8))
     writer.release()
     return path.read_bytes()
 

@@ -46,7 +46,9 @@ def recognizer() -> EmotionRecognizer:
     return EmotionRecognizer(load_detector("auto"), load_classifier(bundle, threads=1))
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's event loop would run on in this thread, and no later test could
+# run one of its own.
+@pytest.fixture(scope="module")
 def browser(
     tmp_path_factory: pytest.TempPathFactory, sample_bgr: NDArray[np.uint8]
 ) -> Iterator[Browser]:

@@ -43,6 +43,8 @@ export class BrowserCameraView {
       byId(id).addEventListener("click", () => this.#dialog.close());
     }
     byId("sending-stop").addEventListener("click", () => this.#camera?.stop());
+    // It was of no use before anybody listened to it.
+    this.#button.disabled = false;
   }
 
   /** Ask for consent, if the camera can be used at all. */

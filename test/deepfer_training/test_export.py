@@ -261,5 +261,5 @@ def test_runtime_and_training_see_the_same_face(
     np.testing.assert_array_equal(crops[0], face)
     np.testing.assert_array_equal(
         load_classifier(load_bundle(tiny_bundle)).classify(crops),
-        predict(load_predictor(tiny_bundle / "model.tflite"), face[np.newaxis]),
+        predict(load_predictor(tiny_bundle / "model_int8.tflite"), face[np.newaxis]),
     )

@@ -17,11 +17,7 @@ from std_msgs.msg import Header
 from deepfer_ros.messages import to_image
 from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.types import FaceEmotion
-
-try:
-    from rclpy.event_handler import PublisherEventCallbacks
-except ImportError:  # ROS 2 Humble
-    from rclpy.qos_event import PublisherEventCallbacks
+from deepfer_ros.ros_compatibility import PublisherEventCallbacks
 
 _NAMESPACE = "/humans/faces"
 # A face that was seen once only may be none: topics are made for it at its second sighting.

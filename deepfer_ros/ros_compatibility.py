@@ -7,11 +7,11 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
-__all__ = ["ManagedNode", "SubscriptionEventCallbacks"]
+__all__ = ["ManagedNode", "PublisherEventCallbacks", "SubscriptionEventCallbacks"]
 
 
 class ManagedNode(LifecycleNode):

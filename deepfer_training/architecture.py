@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from deepfer_training.config import NetworkConfig
-from deepfer_training.fused_layers import ConvNormRelu
+from deepfer_training.fused_layers import ConvNormRelu, make_convolution
 
 _STEM_KERNEL_PX = 5
 
@@ -104,15 +104,6 @@ def _convolve(
 ) -> Any:  # noqa: ANN401 - a Keras tensor
     if pool:
         x = layers.MaxPooling2D(name=f"{name}_pool", dtype=dtype)(x)
-    x = layers.Conv2D(
-        width,
-        kernel_px,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-        dtype=dtype,
-    )(x)
+    x = make_convolution(width, kernel_px, stride=stride, name=f"{name}_conv", dtype=dtype)(x)
     x = layers.BatchNormalization(momentum=momentum, name=f"{name}_norm", dtype=dtype)(x)
     return layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)

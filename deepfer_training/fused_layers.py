@@ -11,6 +11,27 @@ from typing import Any
 import keras
 
 
+def make_convolution(
+    width: int,
+    kernel_px: int,
+    *,
+    stride: int,
+    name: str,
+    dtype: Any,  # noqa: ANN401 - a policy or the name of one
+) -> keras.layers.Conv2D:
+    """Return a convolution as batch normalisation follows it: without bias, for a ReLU."""
+    return keras.layers.Conv2D(
+        width,
+        kernel_px,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+        dtype=dtype,
+    )
+
+
 class ConvNormRelu(keras.layers.Layer):
     """Max pooling if wanted, convolution without bias, batch normalisation, ReLU.
 
@@ -38,15 +59,8 @@ class ConvNormRelu(keras.layers.Layer):
         super().__init__(**options)
         self.pool = keras.layers.MaxPooling2D(name="pool", dtype=self.dtype_policy)
         self.pools = pool
-        self.conv = keras.layers.Conv2D(
-            width,
-            kernel_px,
-            strides=stride,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name="conv",
-            dtype=self.dtype_policy,
+        self.conv = make_convolution(
+            width, kernel_px, stride=stride, name="conv", dtype=self.dtype_policy
         )
         self.norm = keras.layers.BatchNormalization(
             momentum=momentum, name="norm", dtype=self.dtype_policy

@@ -14,6 +14,7 @@ from deepfer_ros.bench.detection_reach import measure_reach
 from deepfer_ros.bench.frames import FACE_COUNTS, SIZES_WH, FrameSet, make_frames
 from deepfer_ros.bench.machine import Limits, describe_machine, measure_limits
 from deepfer_ros.bench.recognition_speed import measure_recognition
+from deepfer_ros.bench.sections import SECTIONS
 from deepfer_ros.bench.stages import measure_stages, recognition_stages
 from deepfer_ros.bench.timing import Timing
 from deepfer_ros.recognition.classifier import load_classifier
@@ -24,19 +25,6 @@ from deepfer_ros.recognition.tracking import FaceTracker
 
 if TYPE_CHECKING:
     from deepfer_ros.bench.node_speed import NodeLoad, NodeParameters, NodeSpeed
-
-SECTIONS = (
-    "import",
-    "stages",
-    "messages",
-    "recognize",
-    "reach",
-    "node",
-    "cameras",
-    "flood",
-    "soak",
-)
-"""What can be measured, in the order of measuring. The soak runs only when it is asked for."""
 
 _ROS_SECTIONS = frozenset({"messages", "node", "cameras", "flood", "soak"})
 _SOAK_WINDOWS = 10

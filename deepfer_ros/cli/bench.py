@@ -4,20 +4,8 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.bench.sections import SECTIONS
 from deepfer_ros.cli.recognition_options import detector_option, model_option
-
-# In words here: the modules that measure take a second to load.
-SECTION_NAMES = (
-    "import",
-    "stages",
-    "messages",
-    "recognize",
-    "reach",
-    "node",
-    "cameras",
-    "flood",
-    "soak",
-)
 
 
 @click.command()
@@ -25,9 +13,9 @@ SECTION_NAMES = (
     "--only",
     "sections",
     multiple=True,
-    type=click.Choice(SECTION_NAMES),
+    type=click.Choice(SECTIONS),
     metavar="SECTION",
-    help=f"Measure this section only; may be repeated: {', '.join(SECTION_NAMES)}.  "
+    help=f"Measure this section only; may be repeated: {', '.join(SECTIONS)}.  "
     "[default: all but soak]",
 )
 @click.option("--quick", is_flag=True, help="Small frames only, and not for long: rough figures.")

@@ -59,14 +59,16 @@ class TestImpossibleTransitions:
     [("rclpy.qos_event", "rclpy.event_handler"), ("rclpy.event_handler", "rclpy.qos_event")],
     ids=["Humble", "later"],
 )
-def test_the_class_for_events_of_quality_of_service(
+def test_the_classes_for_events_of_quality_of_service(
     monkeypatch: pytest.MonkeyPatch, present: str, absent: str
 ) -> None:
     module = ModuleType(present)
     module.SubscriptionEventCallbacks = object()  # type: ignore[attr-defined]
+    module.PublisherEventCallbacks = object()  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, present, module)
         patch.setitem(sys.modules, absent, None)
         importlib.reload(ros_compatibility)
         assert ros_compatibility.SubscriptionEventCallbacks is module.SubscriptionEventCallbacks
+        assert ros_compatibility.PublisherEventCallbacks is module.PublisherEventCallbacks
     importlib.reload(ros_compatibility)

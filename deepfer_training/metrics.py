@@ -33,6 +33,25 @@ class ClassScores:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Pictures whose answers have about the same probability.
+
+    Attributes:
+        low: Lower bound of the probability of the answer; not itself in the bin.
+        high: Upper bound of that probability.
+        images: Number of pictures, at least 1.
+        confidence: Mean probability of their answers.
+        accuracy: Share of them whose answer is right.
+    """
+
+    low: float
+    high: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Scores against one set of labels.
 
@@ -94,21 +113,63 @@ def expected_calibration_error(
 ) -> float:
     """Return the mean gap between confidence and accuracy, 0 to 1.
 
-    Pictures are sorted by the probability of their predicted class into bins of equal width; the
-    gaps of the bins are weighted by the pictures in them.
+    The gaps of the `calibration_bins` are weighted by the pictures in them.
 
     Args:
         labels: (N,), index of the true class.
         probabilities: (N, C), rows sum to 1.
         bins: Number of bins between 0 and 1.
     """
+    gaps = [
+        abs(entry.confidence - entry.accuracy) * entry.images
+        for entry in calibration_bins(labels, probabilities, bins)
+    ]
+    return sum(gaps) / len(labels)
+
+
+def calibration_bins(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], bins: int = ECE_BINS
+) -> tuple[CalibrationBin, ...]:
+    """Sort pictures by the probability of their predicted class into bins of equal width.
+
+    Args:
+        labels: (N,), index of the true class.
+        probabilities: (N, C), rows sum to 1.
+        bins: Number of bins between 0 and 1.
+
+    Returns:
+        The bins that hold pictures, in rising order.
+    """
     confidences = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
     # A confidence on a border belongs to the bin below it; 0 belongs to the first.
     edges = np.linspace(0, 1, bins + 1)
     index = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, bins - 1)
-    gaps = np.bincount(index, weights=confidences - correct, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return tuple(
+        CalibrationBin(
+            low=float(edges[number]),
+            high=float(edges[number + 1]),
+            images=int(np.sum(index == number)),
+            confidence=float(confidences[index == number].mean()),
+            accuracy=float(correct[index == number].mean()),
+        )
+        for number in np.unique(index)
+    )
+
+
+def worst_mistakes(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    """Return the rows of at most `count` wrong answers, the surest one first.
+
+    Args:
+        labels: (N,), index of the true class; rows below 0 have none and are left out.
+        probabilities: (N, C), rows sum to 1.
+        count: How many rows to return at most.
+    """
+    wrong = np.flatnonzero((probabilities.argmax(axis=1) != labels) & (labels >= 0))
+    order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    return np.asarray(wrong[order][:count], np.int64)
 
 
 def _bootstrap_intervals(

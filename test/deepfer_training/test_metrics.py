@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from deepfer_training.metrics import expected_calibration_error, score
+from deepfer_training.metrics import (
+    calibration_bins,
+    expected_calibration_error,
+    score,
+    worst_mistakes,
+)
 
 
 def _sure(predictions: list[int], classes: int = 3, confidence: float = 1.0) -> np.ndarray:
@@ -67,3 +72,26 @@ def test_bins_do_not_cancel_each_other() -> None:
     probabilities = np.concatenate([_sure([1, 1], confidence=0.9), _sure([0, 0], confidence=0.5)])
 
     assert expected_calibration_error(labels, probabilities) == pytest.approx((0.9 + 0.5) / 2)
+
+
+def test_bins_hold_every_picture_once() -> None:
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.concatenate([_sure([0, 1], confidence=0.9), _sure([1, 1], confidence=0.5)])
+
+    unsure, sure = calibration_bins(labels, probabilities, bins=5)
+
+    assert (unsure.low, unsure.high, unsure.images) == pytest.approx((0.4, 0.6, 2))
+    assert (unsure.confidence, unsure.accuracy) == pytest.approx((0.5, 1.0))
+    assert (sure.low, sure.high, sure.images) == pytest.approx((0.8, 1.0, 2))
+    assert (sure.confidence, sure.accuracy) == pytest.approx((0.9, 0.5))
+
+
+def test_the_worst_mistakes_are_the_surest() -> None:
+    labels = np.array([0, 0, 0, -1, 1])
+    probabilities = np.concatenate(
+        [_sure([1, 0, 1, 1], confidence=0.9), _sure([0], confidence=0.95)]
+    )
+
+    assert worst_mistakes(labels, probabilities, 2).tolist() == [4, 0]
+    assert worst_mistakes(labels, probabilities, 9).tolist() == [4, 0, 2]
+    assert worst_mistakes(labels[:0], probabilities[:0], 3).tolist() == []

@@ -79,7 +79,7 @@ class EmotionParameters:
         0.6, "Detections less sure than this are no faces.", limits=(0.01, 1.0), locked=True
     )
     inference_threads: int = parameter(
-        1, "Threads that the classifier may use.", limits=(1, 64), locked=True
+        1, "Threads that each network may use: detector, classifier.", limits=(1, 64), locked=True
     )
     deterministic_ids: bool = parameter(
         False, "Number the faces in order instead of giving them random ids.", locked=True

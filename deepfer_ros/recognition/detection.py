@@ -3,15 +3,15 @@
 All of them look for faces on a reduced copy and report pixels of the full picture. Their boxes
 mean the same: on the faces of FER-2013 the longer side of a YuNet box and the side of a Haar box
 differ by 1 % in the median, so that one crop margin serves all.
+
+`yunet` and `libfacedetection` are one network, and differ in where its weights come from.
 """
 
-import ctypes
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -22,20 +22,18 @@ from deepfer_ros.recognition.geometry import clip_boxes
 from deepfer_ros.recognition.images import check_image
 from deepfer_ros.recognition.types import LANDMARK_NAMES, FaceDetections
 from deepfer_ros.recognition.yunet_file import find_yunet_file
+from deepfer_ros.recognition.yunet_network import YuNetNetwork
+from deepfer_ros.recognition.yunet_weights import YuNetWeights, read_library, read_onnx
 
 DETECTOR_NAMES = ("auto", "yunet", "libfacedetection", "haar")
 
 _LANDMARK_COUNT = len(LANDMARK_NAMES)
-_NMS_THRESHOLD = 0.3
 _MAX_FACES = 200
 # On FER-2013 it finds as many faces as the better known "default" cascade (80 %), with fewer
 # false ones.
 _HAAR_CASCADE = "haarcascade_frontalface_alt2.xml"
 _HAAR_MIN_SIDE_PX = 24
-# DETECT_BUFFER_SIZE in libfacedetection's header.
-_LIBFACEDETECTION_BUFFER_BYTES = 0x9000
-# libfacedetection fails on pictures that are smaller than its largest stride allows.
-_MIN_SIDE_PX = 32
+_NO_LITERT = "LiteRT is not installed; install it with 'pip install ai-edge-litert'"
 
 
 class FaceDetector(Protocol):
@@ -79,13 +77,7 @@ def detector_statuses(yunet_file: Path | None = None) -> tuple[DetectorStatus, .
     """
     return (
         _yunet_status(find_yunet_file(yunet_file)),
-        DetectorStatus("libfacedetection", True, "the package yuface is installed")
-        if _libfacedetection_path() is not None
-        else DetectorStatus(
-            "libfacedetection",
-            False,
-            "the package yuface is not installed (it exists for Python 3.10 and 3.11 on x86_64)",
-        ),
+        _libfacedetection_status(_libfacedetection_path()),
         DetectorStatus("haar", True, "OpenCV's cascade is installed")
         if _haar_path() is not None
         else DetectorStatus("haar", False, f"OpenCV {cv2.__version__} comes without cascades"),
@@ -98,6 +90,7 @@ def load_detector(
     yunet_file: Path | None = None,
     min_confidence: float = 0.6,
     max_side_px: int = 320,
+    threads: int = 1,
 ) -> FaceDetector:
     """Load a face detector.
 
@@ -108,6 +101,7 @@ def load_detector(
             confidence and reports 1 for all.
         max_side_px: Longer side of the reduced copy on which faces are looked for. Faces
             smaller than about 10 pixels there are missed; the cost grows with its square.
+        threads: Threads that a network may use.
 
     Raises:
         DetectorError: The name is unknown, the detector is not available, or its file is not
@@ -123,86 +117,42 @@ def load_detector(
     if chosen is None:
         reasons = "; ".join(f"{status.name}: {status.reason}" for status in candidates)
         raise DetectorError(f"Detector '{name}' is not available ({reasons}).")
-    if chosen == "yunet":
-        path = find_yunet_file(yunet_file)
-        assert path is not None, "an available YuNet has a file"
-        return YuNetDetector(path, min_confidence=min_confidence, max_side_px=max_side_px)
-    if chosen == "libfacedetection":
-        return LibFaceDetectionDetector(min_confidence=min_confidence, max_side_px=max_side_px)
-    return HaarDetector(max_side_px=max_side_px)
+    if chosen == "haar":
+        return HaarDetector(max_side_px=max_side_px)
+    return YuNetDetector(
+        chosen,
+        _read_weights(chosen, yunet_file),
+        min_confidence=min_confidence,
+        max_side_px=max_side_px,
+        threads=threads,
+    )
 
 
 class YuNetDetector:
-    """YuNet through OpenCV's `FaceDetectorYN`. Not thread-safe.
+    """YuNet (Wu et al. 2023), a network for faces and their landmarks. Not thread-safe.
 
     Args:
-        path: YuNet's ONNX file.
+        name: What it is called, after where its weights come from.
+        weights: What the network has learnt.
         min_confidence: See `load_detector`.
         max_side_px: See `load_detector`.
+        threads: See `load_detector`.
 
     Raises:
-        DetectorError: The file is not a YuNet model.
+        ImportError: LiteRT is not installed.
     """
 
-    name = "yunet"
-
-    def __init__(self, path: Path, *, min_confidence: float = 0.6, max_side_px: int = 320) -> None:
-        self._max_side_px = max_side_px
-        try:
-            self._detector = cv2.FaceDetectorYN.create(
-                str(path), "", (max_side_px, max_side_px), min_confidence, _NMS_THRESHOLD
-            )
-            self.detect(np.zeros((max_side_px, max_side_px, 3), np.uint8))
-        except cv2.error as err:
-            raise DetectorError(f"{path} is not a YuNet model OpenCV can read: {err}") from err
-
-    def detect(self, image_bgr: NDArray[np.uint8]) -> FaceDetections:
-        """See `FaceDetector.detect`."""
-        return _detect_reduced(image_bgr, self._max_side_px, self._find)
-
-    def _find(self, image_bgr: NDArray[np.uint8]) -> FaceDetections:
-        self._detector.setInputSize((image_bgr.shape[1], image_bgr.shape[0]))
-        # OpenCV's type hints do not say that "no face" is None.
-        rows = cast("NDArray[np.float32] | None", self._detector.detect(image_bgr)[1])
-        if rows is None:
-            return FaceDetections.empty()
-        # A row is box (4), landmarks (10), confidence (1).
-        return _detections(rows[:, :4], rows[:, 4:14], rows[:, 14])
-
-
-class LibFaceDetectionDetector:
-    """libfacedetection, YuNet's predecessor with its weights compiled in. Not thread-safe.
-
-    The library comes with the `yuface` wheel. It is called directly, because the wheel's own
-    wrapper never frees its result buffer: 36 KiB a picture, a megabyte a second on a camera.
-
-    Args:
-        min_confidence: See `load_detector`.
-        max_side_px: See `load_detector`.
-
-    Raises:
-        DetectorError: The wheel is not installed, or its library cannot be loaded.
-    """
-
-    name = "libfacedetection"
-
-    def __init__(self, *, min_confidence: float = 0.6, max_side_px: int = 320) -> None:
-        path = _libfacedetection_path()
-        if path is None:
-            raise DetectorError("The package yuface is not installed.")
-        # Its OpenMP threads would spin between the loops: on a busy machine that costs six times
-        # the time of the detection itself.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        try:
-            # int* facedetect_cnn(unsigned char* result_buffer, unsigned char* bgr, int width,
-            #                     int height, int step), as C++ spells it.
-            detect = ctypes.CDLL(str(path))._Z14facedetect_cnnPhS_iii
-        except (OSError, AttributeError) as err:
-            raise DetectorError(f"{path} cannot be used: {err}.") from err
-        detect.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
-        detect.restype = ctypes.c_void_p
-        self._detect = detect
-        self._buffer = np.zeros(_LIBFACEDETECTION_BUFFER_BYTES, np.uint8)
+    def __init__(
+        self,
+        name: str,
+        weights: YuNetWeights,
+        *,
+        min_confidence: float = 0.6,
+        max_side_px: int = 320,
+        threads: int = 1,
+    ) -> None:
+        self.name = name
+        self._network = YuNetNetwork(weights, threads=threads)
         self._min_confidence = min_confidence
         self._max_side_px = max_side_px
 
@@ -211,15 +161,7 @@ class LibFaceDetectionDetector:
         return _detect_reduced(image_bgr, self._max_side_px, self._find)
 
     def _find(self, image_bgr: NDArray[np.uint8]) -> FaceDetections:
-        pixels = np.ascontiguousarray(image_bgr)
-        height, width = pixels.shape[:2]
-        self._detect(self._buffer.ctypes.data, pixels.ctypes.data, width, height, 3 * width)
-        # The buffer begins with the number of faces; each is 16 shorts: confidence in percent,
-        # box (4), landmarks (10), one unused.
-        count = int(self._buffer[:4].view(np.int32)[0])
-        rows = self._buffer[4 : 4 + 32 * count].view(np.int16).reshape(count, 16)
-        rows = rows[rows[:, 0] >= 100 * self._min_confidence]
-        return _detections(rows[:, 1:5], rows[:, 5:15], rows[:, 0] / 100)
+        return _detections(*self._network.find_faces(image_bgr, self._min_confidence))
 
 
 class HaarDetector:
@@ -251,7 +193,7 @@ class HaarDetector:
             grey, scaleFactor=1.1, minNeighbors=4, minSize=(_HAAR_MIN_SIDE_PX, _HAAR_MIN_SIDE_PX)
         )
         boxes = np.asarray(found, np.float32).reshape(-1, 4)
-        landmarks = np.full((len(boxes), 2 * _LANDMARK_COUNT), np.nan)
+        landmarks = np.full((len(boxes), _LANDMARK_COUNT, 2), np.nan)
         return _detections(boxes, landmarks, np.ones(len(boxes)))
 
 
@@ -266,11 +208,6 @@ def _detect_reduced(
     scale = min(1.0, max_side_px / max(height, width))
     reduced_width, reduced_height = (max(1, round(side * scale)) for side in (width, height))
     reduced = _shrink(image_bgr, reduced_width, reduced_height) if scale < 1 else image_bgr
-    pad_x, pad_y = (max(0, _MIN_SIDE_PX - side) for side in (reduced_width, reduced_height))
-    if pad_x or pad_y:
-        reduced = np.asarray(
-            cv2.copyMakeBorder(reduced, 0, pad_y, 0, pad_x, cv2.BORDER_CONSTANT), np.uint8
-        )
     found = find(reduced)
     scale_xy = np.array([width / reduced_width, height / reduced_height], np.float32)
     boxes = clip_boxes(found.boxes_xywh * np.tile(scale_xy, 2), width, height)
@@ -300,7 +237,7 @@ def _detections(
     order = np.flatnonzero(finite)[:_MAX_FACES]
     return FaceDetections(
         np.asarray(boxes[order], np.float32),
-        np.asarray(landmarks[order], np.float32).reshape(-1, _LANDMARK_COUNT, 2),
+        np.asarray(landmarks[order], np.float32),
         np.clip(np.asarray(confidences[order], np.float32), 0, 1),
     )
 
@@ -308,11 +245,30 @@ def _detections(
 def _yunet_status(path: Path | None) -> DetectorStatus:
     if path is None:
         return DetectorStatus("yunet", False, "no YuNet file; run 'deepfer fetch-detector'")
-    if not hasattr(cv2, "FaceDetectorYN"):
+    return _network_status("yunet", f"using {path}")
+
+
+def _libfacedetection_status(path: Path | None) -> DetectorStatus:
+    if path is None:
         return DetectorStatus(
-            "yunet", False, f"OpenCV {cv2.__version__} has no FaceDetectorYN; 4.5.4 or later has"
+            "libfacedetection",
+            False,
+            "the package yuface is not installed (it exists for Python 3.10 and 3.11 on x86_64)",
         )
-    return DetectorStatus("yunet", True, f"using {path}")
+    return _network_status("libfacedetection", "the package yuface is installed")
+
+
+def _network_status(name: str, reason: str) -> DetectorStatus:
+    if find_spec("ai_edge_litert") is None:
+        return DetectorStatus(name, False, _NO_LITERT)
+    return DetectorStatus(name, True, reason)
+
+
+def _read_weights(name: str, yunet_file: Path | None) -> YuNetWeights:
+    """Return the weights for a detector that is available."""
+    path = find_yunet_file(yunet_file) if name == "yunet" else _libfacedetection_path()
+    assert path is not None, "an available detector has a file"
+    return read_onnx(path) if name == "yunet" else read_library(path)
 
 
 def _libfacedetection_path() -> Path | None:

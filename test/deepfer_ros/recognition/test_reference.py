@@ -3,6 +3,7 @@
 The tolerances leave room for other processors and other versions of OpenCV, no more.
 """
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from deepfer_ros.recognition.geometry import intersection_over_union
 PLACE_TOLERANCE = 0.05
 """Of a box's corners and landmarks, as a share of the box's longer side."""
 SEARCHED_SIDE_PX = 320
-STEPS_PX = {"yunet": 0.0, "libfacedetection": 1.1, "haar": 2.1}
+STEPS_PX = {"yunet": 0.0, "libfacedetection": 0.0, "haar": 2.1}
 """Steps in which a detector moves and sizes its boxes, in pixels of the copy that it searches: a
 grey level that is rounded otherwise may cost one step."""
 CONFIDENCE_TOLERANCE = 0.05
@@ -97,6 +98,22 @@ def test_answers_are_those_that_were_recorded(
         np.testing.assert_allclose(
             _column(now, name), _column(before, name), rtol=0, atol=tolerance
         )
+
+
+def test_both_files_of_the_network_give_the_same_answers(reference: dict[str, Any]) -> None:
+    """The weights of libfacedetection are YuNet's, rounded."""
+    yunet, library = (reference["answers"][name] for name in ("yunet", "libfacedetection"))
+    for file, picture in itertools.product(MODEL_FILES, make_pictures()):
+        own, other = yunet[file][picture], library[file][picture]
+        assert len(own) == len(other)
+        if own:
+            overlap = intersection_over_union(_column(own, "box_xywh"), _column(other, "box_xywh"))
+            partners = [other[partner] for partner in overlap.argmax(axis=1)]
+            assert overlap.max(axis=1).min() > 0.98
+            for name in ("confidence", "probabilities"):
+                np.testing.assert_allclose(
+                    _column(own, name), _column(partners, name), rtol=0, atol=0.005
+                )
 
 
 def test_the_pictures_show_faces(reference: dict[str, Any]) -> None:

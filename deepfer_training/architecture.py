@@ -40,7 +40,7 @@ def build_compact_cnn(
             `x_probabilities`.
         dtype_policy: Keras dtype policy of the convolutions, for example `mixed_bfloat16`.
         fused: Use `ConvNormRelu` layers: for training. Without, the model holds only layers that
-            every Keras knows. `copy_weights` joins the two.
+            every Keras knows. `networks.copy_weights` joins the two.
     """
     pixels = layers.Input((input_size_px, input_size_px, 1), name="pixels")
     x = layers.Rescaling(1 / 255, name="rescale", dtype=dtype_policy)(pixels)
@@ -70,21 +70,6 @@ def build_compact_cnn(
         for head in heads
     ]
     return keras.Model(pixels, outputs if len(outputs) > 1 else outputs[0], name="compact_cnn")
-
-
-def copy_weights(trained: keras.Model, plain: keras.Model, head: str) -> None:
-    """Copy the weights of a `fused` network with several heads to a plain one with `logits`.
-
-    Args:
-        trained: Has `ConvNormRelu` layers and a head of the name `head`.
-        plain: Same shape, neither fused nor with more than one head.
-        head: Name of the head to copy.
-    """
-    for layer in trained.layers:
-        if isinstance(layer, ConvNormRelu):
-            plain.get_layer(f"{layer.name}_conv").set_weights(layer.conv.get_weights())
-            plain.get_layer(f"{layer.name}_norm").set_weights(layer.norm.get_weights())
-    plain.get_layer("logits").set_weights(trained.get_layer(head).get_weights())
 
 
 def _convolve_fused(x: Any, width: int, kernel_px: int, **options: Any) -> Any:  # noqa: ANN401 - Keras tensors and layer options

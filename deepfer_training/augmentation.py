@@ -10,23 +10,24 @@ from deepfer_training.config import AugmentationConfig
 def augment(
     images: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return randomly changed copies of grey pictures.
-
-    Each picture is mirrored, rotated, scaled and shifted in one resampling step, changed in
-    contrast and brightness, sometimes blurred, sometimes compressed, and sometimes loses
-    a rectangle ("random erasing", Zhong et al. 2017, arXiv:1708.04896).
-
-    Args:
-        images: uint8 (N, H, W), grey.
-        config: How strong each change may be.
-        rng: Source of randomness; equal state gives equal pictures.
-    """
-    return np.stack([_augment_one(image, config, rng) for image in images])
+    """Return randomly changed copies of grey pictures, uint8 (N, H, W); see `augment_picture`."""
+    return np.stack([augment_picture(image, config, rng) for image in images])
 
 
-def _augment_one(
+def augment_picture(
     image: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
+    """Return a randomly changed copy of a grey picture.
+
+    It is mirrored, rotated, scaled and shifted in one resampling step, changed in contrast and
+    brightness, sometimes blurred, sometimes compressed, and sometimes loses a rectangle ("random
+    erasing", Zhong et al. 2017, arXiv:1708.04896).
+
+    Args:
+        image: uint8 (H, W), grey.
+        config: How strong each change may be.
+        rng: Source of randomness; equal state gives an equal picture.
+    """
     height, width = image.shape
     warped = cv2.warpAffine(
         image,
@@ -58,10 +59,14 @@ def _random_affine(
     scale = 1.0 + rng.uniform(-config.scale, config.scale)
     shift = rng.uniform(-config.shift, config.shift, size=2) * (width, height)
     mirrored = config.horizontal_flip and rng.random() < 0.5
+    upside_down = config.vertical_flip and rng.random() < 0.5
     centre = ((width - 1) / 2, (height - 1) / 2)
     matrix = np.asarray(cv2.getRotationMatrix2D(centre, angle_deg, scale), dtype=np.float64)
     if mirrored:
         mirror = np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        matrix = matrix @ mirror
+    if upside_down:
+        mirror = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, height - 1.0], [0.0, 0.0, 1.0]])
         matrix = matrix @ mirror
     matrix[:, 2] += shift
     return matrix

@@ -1,6 +1,7 @@
 """Training recipes: one YAML file, checked field by field."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -10,12 +11,19 @@ import yaml
 
 from deepfer_training.errors import ConfigError
 
+_EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+"""A number like 1e-5. YAML 1.1, which PyYAML reads, takes it for text: there is no point in it."""
+
+_CHOOSING_FIELDS = ("architecture", "method")
+"""Fields whose value says which of several classes a mapping of fields is for."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Shape of the network.
+    """A compact network; see `architecture.build_compact_cnn`.
 
     Attributes:
+        architecture: `compact_cnn`.
         stem_width: Channels of a first convolution that halves the picture; 0 leaves it out.
         widths: Channels of each stage, first to last.
         blocks: Convolutions of each stage, as many numbers as `widths`.
@@ -28,8 +36,15 @@ class NetworkConfig:
     blocks: tuple[int, ...] = (1, 2, 3, 2)
     dropout: float = 0.3
     norm_momentum: float = 0.99
+    architecture: str = field(default="compact_cnn", kw_only=True)
 
     def __post_init__(self) -> None:
+        _require(
+            self.architecture == "compact_cnn",
+            "network.architecture",
+            self.architecture,
+            "compact_cnn",
+        )
         _require(len(self.widths) > 0, "network.widths", self.widths, "at least one stage")
         _require(min(self.widths) > 0, "network.widths", self.widths, "numbers above 0")
         _require(self.stem_width >= 0, "network.stem_width", self.stem_width, "0 or more")
@@ -45,11 +60,41 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ResNet50V2Config:
+    """A large network that knows photographs already; see `resnet50v2.build_resnet50v2`.
+
+    Attributes:
+        weights: `imagenet` (Keras downloads them once) or the path of a file that holds the
+            weights of Keras' ResNet50V2 without its top: these do not learn at first. `none`
+            starts with random weights, which all learn.
+        architecture: `resnet50v2`.
+    """
+
+    weights: str = "imagenet"
+    architecture: str = field(default="resnet50v2", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.weights != "",
+            "network.weights",
+            self.weights,
+            "imagenet, none or the path of a file",
+        )
+        _require(
+            self.architecture == "resnet50v2",
+            "network.architecture",
+            self.architecture,
+            "resnet50v2",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AugmentationConfig:
     """How strongly training pictures are changed. Zero switches a change off.
 
     Attributes:
         horizontal_flip: Mirror half of the pictures.
+        vertical_flip: Turn half of the pictures upside down.
         rotation_deg: Largest rotation to either side, degrees.
         scale: Largest change of size, as a share of 1.
         shift: Largest shift, as a share of the picture's side.
@@ -77,6 +122,7 @@ class AugmentationConfig:
     erasing_probability: float = 0.25
     erasing_area_min: float = 0.02
     erasing_area_max: float = 0.2
+    vertical_flip: bool = False
 
     def __post_init__(self) -> None:
         limits = {
@@ -122,6 +168,7 @@ class OptimizationConfig:
         weight_decay: Decoupled weight decay on kernels (Loshchilov & Hutter, arXiv:1711.05101).
         label_smoothing: Share of each target spread evenly over all classes.
         ema_momentum: Momentum of the weights' moving average, which is what is kept.
+        method: `sgd`.
     """
 
     epochs: int = 24
@@ -132,11 +179,11 @@ class OptimizationConfig:
     weight_decay: float = 0.005
     label_smoothing: float = 0.0
     ema_momentum: float = 0.998
+    method: str = field(default="sgd", kw_only=True)
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "optimization.epochs", self.epochs, "1 or more")
-        _require(self.batch_size >= 1, "optimization.batch_size", self.batch_size, "1 or more")
-        _require(self.learning_rate > 0, "optimization.learning_rate", self.learning_rate, "> 0")
+        _require(self.method == "sgd", "optimization.method", self.method, "sgd")
+        _require_pace(self)
         _require(
             0 <= self.warmup_epochs < self.epochs,
             "optimization.warmup_epochs",
@@ -150,6 +197,82 @@ class OptimizationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTuningConfig:
+    """A second phase, in which the last layers of a network that was frozen learn, too.
+
+    Attributes:
+        epochs: Most passes over the training split.
+        top_layers: How many layers of the frozen network learn, counted from its end. Its batch
+            normalisation stays as it is.
+        learning_rate: Learning rate, lower than that of the first phase.
+    """
+
+    epochs: int = 10
+    top_layers: int = 30
+    learning_rate: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "top_layers"):
+            value = getattr(self, name)
+            _require(value >= 1, f"optimization.fine_tuning.{name}", value, "1 or more")
+        _require(
+            self.learning_rate > 0,
+            "optimization.fine_tuning.learning_rate",
+            self.learning_rate,
+            "> 0",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AdamConfig:
+    """Adam (Kingma & Ba 2014, arXiv:1412.6980), led by the scores on PublicTest.
+
+    The weights of the epoch that was most accurate there are kept.
+
+    Attributes:
+        epochs: Most passes over the training split.
+        batch_size: Pictures a step.
+        learning_rate: Learning rate at first; 0.001 is Adam's default.
+        plateau_patience: Epochs without a lower loss on PublicTest, after which the learning rate
+            is multiplied by `plateau_factor`.
+        plateau_factor: See `plateau_patience`.
+        stop_patience: Epochs without a lower loss on PublicTest, after which a phase ends.
+        label_smoothing: Share of each target spread evenly over all classes.
+        fine_tuning: The second phase, or None for none.
+        method: `adam`.
+    """
+
+    epochs: int = 15
+    batch_size: int = 64
+    learning_rate: float = 0.001
+    plateau_patience: int = 2
+    plateau_factor: float = 0.2
+    stop_patience: int = 5
+    label_smoothing: float = 0.0
+    fine_tuning: FineTuningConfig | None = None
+    method: str = field(default="adam", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _require(self.method == "adam", "optimization.method", self.method, "adam")
+        _require_pace(self)
+        for name in ("plateau_patience", "stop_patience"):
+            value = getattr(self, name)
+            _require(value >= 1, f"optimization.{name}", value, "1 or more")
+        _require(
+            0 < self.plateau_factor < 1,
+            "optimization.plateau_factor",
+            self.plateau_factor,
+            "above 0 to below 1",
+        )
+        _require(
+            0 <= self.label_smoothing < 1,
+            "optimization.label_smoothing",
+            self.label_smoothing,
+            "0 to below 1",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class HeadConfig:
     """One of the outputs that a network is trained for. Each becomes a model of its own.
 
@@ -159,16 +282,19 @@ class HeadConfig:
         class_balance: How much more a picture of a rare class counts: its weight is the class's
             frequency to the power of minus this number. 0 counts all alike, 1 makes all classes
             count alike.
+        teacher_weight: Share of the teachers' answers in the targets ("distillation", Hinton et
+            al. 2015, arXiv:1503.02531); `votes_weight` divides the rest.
     """
 
     name: str = "model"
     votes_weight: float = 0.5
     class_balance: float = 0.0
+    teacher_weight: float = 0.0
 
     def __post_init__(self) -> None:
         usable = self.name.replace("-", "").replace("_", "").isalnum() and self.name.isascii()
         _require(usable, "heads.name", self.name, "letters, digits, - and _")
-        for name in ("votes_weight", "class_balance"):
+        for name in ("votes_weight", "class_balance", "teacher_weight"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"heads.{name}", value, "0 to 1")
 
@@ -183,9 +309,9 @@ class TrainingConfig:
         crop_margin: Border that the runtime adds around a detected face, as a share of its side,
             so that crops look like the training pictures.
         dtype_policy: Keras dtype policy while training; the exported model is float32.
-        network: Shape of the network.
+        network: The network: its `architecture` says which.
         augmentation: How strongly training pictures are changed.
-        optimization: How the weights are found.
+        optimization: How the weights are found: its `method` says how.
         heads: What the network learns at the same time, sharing all but the last layer.
     """
 
@@ -193,9 +319,9 @@ class TrainingConfig:
     seed: int = 1
     crop_margin: float = 0.1
     dtype_policy: str = "float32"
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: NetworkConfig | ResNet50V2Config = field(default_factory=NetworkConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
+    optimization: OptimizationConfig | AdamConfig = field(default_factory=OptimizationConfig)
     heads: tuple[HeadConfig, ...] = field(default_factory=lambda: (HeadConfig(),))
 
     def __post_init__(self) -> None:
@@ -207,6 +333,14 @@ class TrainingConfig:
             "one or more of different names",
         )
         _require(0 <= self.crop_margin <= 1, "crop_margin", self.crop_margin, "0 to 1")
+        fine_tuning = isinstance(self.optimization, AdamConfig) and self.optimization.fine_tuning
+        frozen = isinstance(self.network, ResNet50V2Config) and self.network.weights != "none"
+        _require(
+            frozen or not fine_tuning,
+            "optimization.fine_tuning",
+            fine_tuning,
+            "only with network.architecture resnet50v2 and network.weights other than none",
+        )
         policies = ("float32", "mixed_bfloat16", "mixed_float16")
         _require(
             self.dtype_policy in policies, "dtype_policy", self.dtype_policy, " or ".join(policies)
@@ -258,9 +392,10 @@ def _build(cls: type, values: object, prefix: str) -> object:
 def _convert(hint: Any, value: object, name: str) -> object:  # noqa: ANN401 - a type hint
     """Return `value` as the type that `hint` asks for."""
     if isinstance(hint, UnionType):
-        if value is None:
+        options = [option for option in get_args(hint) if option is not type(None)]
+        if value is None and type(None) in get_args(hint):
             return None
-        hint = next(option for option in get_args(hint) if option is not type(None))
+        hint = options[0] if len(options) == 1 else _choose(options, value, name)
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, prefix=f"{name}.")  # type: ignore[arg-type]
     if get_origin(hint) is tuple:
@@ -272,9 +407,35 @@ def _convert(hint: Any, value: object, name: str) -> object:  # noqa: ANN401 - a
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{name} must be of type {hint.__name__}, got {value!r}.")
     return value
+
+
+def _choose(options: list[type], value: object, name: str) -> type:
+    """Return the class that a mapping of fields is for: the first one unless it says so."""
+    (chooser,) = (
+        entry.name for entry in dataclasses.fields(options[0]) if entry.name in _CHOOSING_FIELDS
+    )
+    classes = {
+        str(entry.default): option
+        for option in options
+        for entry in dataclasses.fields(option)
+        if entry.name == chooser
+    }
+    if not isinstance(value, dict) or chooser not in value:
+        return options[0]
+    chosen = [option for tag, option in classes.items() if tag == value[chooser]]
+    _require(bool(chosen), f"{name}.{chooser}", value[chooser], " or ".join(classes))
+    return chosen[0]
+
+
+def _require_pace(config: OptimizationConfig | AdamConfig) -> None:
+    _require(config.epochs >= 1, "optimization.epochs", config.epochs, "1 or more")
+    _require(config.batch_size >= 1, "optimization.batch_size", config.batch_size, "1 or more")
+    _require(config.learning_rate > 0, "optimization.learning_rate", config.learning_rate, "> 0")
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:

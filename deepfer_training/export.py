@@ -1,11 +1,10 @@
-"""Turn a trained model into a bundle: Keras and LiteRT files, description, model card."""
+"""Turn a trained model into a bundle: Keras, LiteRT and ONNX files, description, model card."""
 
-import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,30 +14,43 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfer_training.batches import watched_labels
 from deepfer_training.calibration import Calibration, fit_temperature, fold_temperature
-from deepfer_training.conversion import convert_to_float32, convert_to_int8
+from deepfer_training.conversion import (
+    convert_to_float16,
+    convert_to_float32,
+    convert_to_int8,
+    convert_to_onnx,
+)
 from deepfer_training.errors import ExportError, ModelFileError
-from deepfer_training.evaluation import Evaluation, Reference, evaluate, load_ordered_predictor
+from deepfer_training.evaluation import (
+    Evaluation,
+    Reference,
+    evaluate,
+    label_sets_to_json,
+    load_ordered_predictor,
+    score_label_sets,
+)
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
 from deepfer_training.inference import KerasPredictor, predict
-from deepfer_training.model_card import CARD_FILE, write_card
+from deepfer_training.model_card import CARD_FILE, write_card, write_charts
 from deepfer_training.model_files import (
     BUNDLE_FILE,
     BUNDLE_FORMAT,
+    FLOAT16_FILE,
+    INT8_FILE,
     KERAS_FILE,
     LITERT_FILE,
+    ONNX_FILE,
     ModelFile,
     file_sha256,
     find_keras_model,
     find_model,
+    format_json,
     read_bundle,
 )
-from deepfer_training.training import (
-    RECIPE_FILE,
-    RUN_FILE,
-    read_run_file,
-    watched_labels,
-)
+from deepfer_training.run_folder import RECIPE_FILE, RUN_FILE, read_run_file
+from deepfer_training.seed_summary import LABEL_SETS, read_scores, summarize
 
 CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")
 """Which labels the probabilities may be calibrated for; auto takes those that the last training of
@@ -53,34 +65,45 @@ class ExportFormat:
     """A kind of file in a bundle, made from the Keras model.
 
     Attributes:
+        name: What `export_bundle` calls it.
         file: Name of the file.
         convert: Makes the content from a Keras model and example pictures (N, S, S).
         largest_difference: How far any probability of any picture may be from the Keras model's.
         largest_loss: How much lower the accuracy may be than the Keras model's, as a share.
     """
 
+    name: str
     file: str
     convert: Callable[[keras.Model, NDArray[np.uint8]], bytes]
     largest_difference: float
     largest_loss: float
 
 
-# The fastest comes last: it is the one that deepfer runs.
 FORMATS = (
-    ExportFormat(LITERT_FILE, convert_to_float32, largest_difference=1e-3, largest_loss=0.001),
-    ExportFormat("model_int8.tflite", convert_to_int8, largest_difference=1.0, largest_loss=0.003),
+    ExportFormat("float32", LITERT_FILE, convert_to_float32, 1e-3, largest_loss=0.001),
+    ExportFormat("float16", FLOAT16_FILE, convert_to_float16, 0.05, largest_loss=0.003),
+    ExportFormat("int8", INT8_FILE, convert_to_int8, 1.0, largest_loss=0.003),
+    ExportFormat("onnx", ONNX_FILE, convert_to_onnx, 1e-3, largest_loss=0.001),
 )
+
+OPTIONAL_FORMATS = ("float16", "int8", "onnx")
+"""Formats that a bundle can do without. The float32 file is what the reported figures are of."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
     """A trained model and what is known about how it came about."""
 
+    path: Path
     model: keras.Model
     crop_margin: float
     recipe: dict[str, Any] | None
     training: dict[str, Any] | None
     head: dict[str, Any] | None
+
+    @property
+    def seed(self) -> int | None:
+        return None if self.recipe is None else self.recipe.get("seed")
 
 
 def export_bundle(
@@ -89,6 +112,8 @@ def export_bundle(
     dataset: FaceDataset,
     *,
     calibrate: str = "auto",
+    without: Collection[str] = (),
+    other_seeds: Sequence[Path] = (),
     replace: bool = False,
     command: str = "deepfer export",
     report: Callable[[str], None] = print,
@@ -103,6 +128,10 @@ def export_bundle(
         output: Folder of the bundle; its name is the bundle's name.
         dataset: FER-2013, with or without FER+ votes.
         calibrate: One of `CALIBRATION_LABELS`.
+        without: Names of the `OPTIONAL_FORMATS` that are left out of the folder. They are
+            measured for the card all the same, and may lose what they like.
+        other_seeds: Models that the same recipe made from other seeds, like `source`. The card
+            tells mean and spread of the scores of all.
         replace: Replace a bundle that is there already.
         command: The command that does this, for the model card.
         report: Called with one line a step.
@@ -112,7 +141,8 @@ def export_bundle(
 
     Raises:
         DatasetError: The data set lacks a split, or votes that are asked for.
-        ExportError: The output exists, or a file loses too much; nothing is written then.
+        ExportError: The output exists, a file loses too much, or another seed's model is not of
+            the same recipe; nothing is written then.
         ModelFileError: The source is not a trained model.
         RunError: The run folder's files are damaged.
     """
@@ -126,10 +156,17 @@ def export_bundle(
             )
         )
     trained = _read_source(source)
+    others = [_read_source(other) for other in other_seeds]
+    _check_same_recipe([trained, *others])
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
-        bundle = _write_files(trained, folder, output.name, dataset, calibrate, command, report)
+        bundle = _write_files(trained, folder, output.name, dataset, calibrate, without, report)
+        if others:
+            bundle["seeds"] = _measure_seeds([trained, *others], dataset, calibrate, report)
+        bundle["provenance"]["export"]["command"] = command
+        bundle["charts"] = write_charts(bundle, folder)
+        (folder / BUNDLE_FILE).write_text(format_json(bundle), encoding="utf-8")
         (folder / CARD_FILE).write_text(write_card(bundle, folder), encoding="utf-8")
         folder.chmod(0o755)
         _move_into_place(folder, output)
@@ -160,10 +197,10 @@ def _write_files(
     name: str,
     dataset: FaceDataset,
     calibrate: str,
-    command: str,
+    without: Collection[str],
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Write model files and description into `folder` and return the description."""
+    """Write model files into `folder` and return their description."""
     faces = {split: dataset.split(split) for split in ("PublicTest", "PrivateTest")}
     report("Calibrating on PublicTest")
     calibration_labels = choose_calibration_labels(calibrate, trained.head, dataset)
@@ -183,17 +220,23 @@ def _write_files(
         report(f"Measuring on {split}")
         evaluations = _evaluate_files(files, split_faces, split)
         if split == "PublicTest":
-            _check_losses(evaluations, calibration_labels)
+            _check_losses(evaluations, calibration_labels, without)
         for file, evaluation in evaluations.items():
             metrics[file][split] = evaluation.to_json()
 
-    bundle = {
+    left_out = [entry.file for entry in FORMATS if entry.name in without]
+    sizes = {file: (folder / file).stat().st_size for file in left_out}
+    for file in left_out:
+        (folder / file).unlink()
+        del files[file]
+    return {
         "format": BUNDLE_FORMAT,
         "name": name,
         "labels": list(LABELS),
         "input": {"size_px": IMAGE_SIZE_PX, "channels": 1, "crop_margin": trained.crop_margin},
         "files": {file: {"sha256": file_sha256(entry.path)} for file, entry in files.items()},
-        "runtime_file": FORMATS[-1].file,
+        "left_out": {file: {"size_bytes": size} for file, size in sizes.items()},
+        "runtime_file": INT8_FILE if INT8_FILE in files else LITERT_FILE,
         "metrics": metrics,
         "provenance": {
             "recipe": trained.recipe,
@@ -206,12 +249,67 @@ def _write_files(
                 "ece_before": round(calibration.ece_before, 6),
                 "ece_after": round(calibration.ece_after, 6),
             },
-            "export": {"command": command, "machine": _machine(), "versions": _versions()},
+            "export": {"machine": _machine(), "versions": _versions()},
         },
     }
-    text = json.dumps(bundle, indent=2, ensure_ascii=False)
-    (folder / BUNDLE_FILE).write_text(text + "\n", encoding="utf-8")
-    return bundle
+
+
+def _check_same_recipe(sources: Sequence[_Source]) -> None:
+    """Refuse models that differ in more than the seed.
+
+    Raises:
+        ExportError: One has no record, another recipe or head, or a seed that another has, too.
+    """
+    if len(sources) == 1:
+        return
+    first, seeds = sources[0], dict[int, Path]()
+    for source in sources:
+        recipe, seed = source.recipe, source.seed
+        if recipe is None or first.recipe is None or source.head is None or seed is None:
+            raise ExportError(
+                f"{source.path} came without a record of its training, so nobody can tell "
+                "whether it differs from the others in nothing but the seed."
+            )
+        changed = [
+            field
+            for field in sorted({*recipe, *first.recipe} - {"seed"})
+            if recipe.get(field) != first.recipe.get(field)
+        ]
+        if changed or source.head != first.head:
+            raise ExportError(
+                f"{source.path} differs from {first.path} in {', '.join(changed) or 'its head'} "
+                "of the recipe; only models that differ in nothing but the seed can be compared."
+            )
+        if seed in seeds:
+            raise ExportError(f"{source.path} has the seed {seed}, and so has {seeds[seed]}.")
+        seeds[seed] = source.path
+
+
+def _measure_seeds(
+    sources: Sequence[_Source],
+    dataset: FaceDataset,
+    calibrate: str,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the scores of each seed's model on PrivateTest, each calibrated like the first."""
+    calibration_faces, faces = dataset.split("PublicTest"), dataset.split("PrivateTest")
+    labels = choose_calibration_labels(calibrate, sources[0].head, dataset)
+    models, evaluations = [], []
+    for source in sources:
+        report(f"Measuring seed {source.seed} on PrivateTest")
+        model, _ = _calibrate(source.model, calibration_faces, labels)
+        probabilities = predict(KerasPredictor(model), faces.images)
+        evaluation = label_sets_to_json(score_label_sets(faces, probabilities))
+        evaluations.append(evaluation)
+        models.append(
+            {"seed": source.seed}
+            | {
+                label_set: scores
+                for label_set in LABEL_SETS
+                if (scores := read_scores(evaluation, label_set))
+            }
+        )
+    return {"split": "PrivateTest", "models": models, "summary": summarize(evaluations)}
 
 
 def _read_source(source: Path) -> _Source:
@@ -239,7 +337,7 @@ def _read_source(source: Path) -> _Source:
     crop_margin = described.crop_margin
     if crop_margin is None:
         crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
-    return _Source(model, crop_margin, recipe, training, head)
+    return _Source(path, model, crop_margin, recipe, training, head)
 
 
 def _load_keras_model(path: Path) -> keras.Model:
@@ -289,6 +387,7 @@ def _evaluate_files(
             faces,
             split,
             # The figures that are reported; the other files differ by next to nothing.
+            tta=file == LITERT_FILE and split == "PrivateTest",
             robustness=file == LITERT_FILE and split == "PrivateTest",
             reference=None if file == KERAS_FILE else reference,
         )
@@ -296,12 +395,15 @@ def _evaluate_files(
     }
 
 
-def _check_losses(evaluations: dict[str, Evaluation], labels: str) -> None:
+def _check_losses(
+    evaluations: dict[str, Evaluation], labels: str, without: Collection[str]
+) -> None:
     """Refuse a bundle whose files are not what was trained.
 
     Args:
         evaluations: What was measured of each file.
         labels: `ferplus` if the model is meant for the FER+ majority.
+        without: Names of the formats that are not written.
     """
 
     def accuracy_of(evaluation: Evaluation) -> float:
@@ -311,6 +413,8 @@ def _check_losses(evaluations: dict[str, Evaluation], labels: str) -> None:
 
     trained = accuracy_of(evaluations[KERAS_FILE])
     for export_format in FORMATS:
+        if export_format.name in without:
+            continue
         evaluation = evaluations[export_format.file]
         loss = trained - accuracy_of(evaluation)
         if loss > export_format.largest_loss:
@@ -318,7 +422,7 @@ def _check_losses(evaluations: dict[str, Evaluation], labels: str) -> None:
                 f"{export_format.file} loses {100 * loss:.2f} points of accuracy on "
                 f"{evaluation.split} ({100 * accuracy_of(evaluation):.2f} % instead of "
                 f"{100 * trained:.2f} %); allowed are {100 * export_format.largest_loss:.1f}. "
-                "Nothing was written."
+                f"Nothing was written.{_advise(export_format)}"
             )
         comparison = evaluation.comparison
         difference = 0.0 if comparison is None else comparison.largest_difference
@@ -327,7 +431,14 @@ def _check_losses(evaluations: dict[str, Evaluation], labels: str) -> None:
                 f"{export_format.file} differs from the Keras model by {difference:.2g} in a "
                 f"probability on {evaluation.split}; allowed are "
                 f"{export_format.largest_difference:g}. Nothing was written."
+                f"{_advise(export_format)}"
             )
+
+
+def _advise(export_format: ExportFormat) -> str:
+    if export_format.name not in OPTIONAL_FORMATS:
+        return ""
+    return f" '--without {export_format.name}' writes the bundle without this file."
 
 
 def _move_into_place(folder: Path, output: Path) -> None:
@@ -342,7 +453,7 @@ def _move_into_place(folder: Path, output: Path) -> None:
 
 
 def _versions() -> dict[str, str]:
-    names = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+    names = ("tensorflow", "keras", "numpy", "ai-edge-litert", "tf2onnx", "onnxruntime")
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
 
 

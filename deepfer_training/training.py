@@ -1,92 +1,68 @@
 """Train a model by a recipe, resumable after every epoch."""
 
-import dataclasses
-import hashlib
-import itertools
-import json
-import os
-import platform
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_training.architecture import build_compact_cnn, copy_weights
-from deepfer_training.augmentation import augment
-from deepfer_training.config import (
-    AugmentationConfig,
-    HeadConfig,
-    OptimizationConfig,
-    TrainingConfig,
-    config_from_dict,
+from deepfer_training.batches import (
+    Arrays,
+    augmented_batches,
+    class_weights,
+    validation_arrays,
 )
-from deepfer_training.errors import RunError
-from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset
+from deepfer_training.config import HeadConfig, TrainingConfig
+from deepfer_training.distribution import Share, distributed
+from deepfer_training.fer2013 import FaceDataset
+from deepfer_training.networks import build_network, extract_head, head_path, start_from
+from deepfer_training.phases import (
+    begin_phase,
+    end_phase,
+    phase_callbacks,
+    plan_phases,
+)
+from deepfer_training.run_folder import (
+    LOG_FILE,
+    TENSORBOARD_FOLDER,
+    Progress,
+    SaveCheckpoint,
+    describe_run,
+    drop_log_rows,
+    open_run_folder,
+    read_progress,
+    restore_weights,
+)
+from deepfer_training.run_report import write_run_report
+from deepfer_training.teachers import add_teachers, check_teachers
 
-RECIPE_FILE = "recipe.json"
-RUN_FILE = "run.json"
-LOG_FILE = "log.csv"
-_CHECKPOINT_FOLDER = "checkpoint"
-_CHECKPOINT_STATE = "state.json"
-
-
-_Arrays = tuple[NDArray[np.float32], ...]
-
-
-def augmented_batches(
-    images: NDArray[np.uint8],
-    targets: _Arrays,
-    weights: _Arrays,
-    *,
-    batch_size: int,
-    augmentation: AugmentationConfig,
-    seed: int,
-    first_epoch: int = 0,
-) -> Iterator[tuple[NDArray[np.float32], _Arrays, _Arrays]]:
-    """Yield batches for ever, shuffled and augmented anew in every epoch.
-
-    What a batch holds depends on (seed, epoch, position) alone, so that a resumed run sees the
-    same pictures as an unbroken one. Rows that fill no whole batch wait for another epoch.
-
-    Args:
-        images: uint8 (N, H, W), grey.
-        targets: Of each head: float32 (N, C), rows sum to 1.
-        weights: Of each head: float32 (N,), how much a picture counts.
-        batch_size: B, pictures a batch, at most N.
-        augmentation: How strongly pictures are changed.
-        seed: Seed of order and augmentation.
-        first_epoch: Epoch to begin with, counted from 0.
-
-    Yields:
-        float32 images (B, H, W, 1) from 0 to 255, and the targets and weights of each head.
-    """
-    for epoch in itertools.count(first_epoch):
-        order = np.random.default_rng((seed, epoch)).permutation(len(images))
-        for position in range(len(images) // batch_size):
-            rows = order[position * batch_size : (position + 1) * batch_size]
-            rng = np.random.default_rng((seed, epoch, position))
-            changed = augment(images[rows], augmentation, rng)
-            yield (
-                changed[..., np.newaxis].astype(np.float32),
-                tuple(values[rows] for values in targets),
-                tuple(values[rows] for values in weights),
-            )
+_VALIDATION_BATCH_SIZE = 256
 
 
-def class_weights(targets: NDArray[np.float32], class_balance: float) -> NDArray[np.float32]:
-    """Return how much each picture counts, float32 (N,), 1 on average.
+class _ReportEpochs(keras.callbacks.Callback):
+    """Tell the loss and the accuracy of every epoch."""
 
-    Args:
-        targets: float32 (N, C), rows sum to 1.
-        class_balance: See `HeadConfig`.
-    """
-    frequencies = np.maximum(targets.mean(axis=0, dtype=np.float64), 1e-6)
-    weights = targets @ frequencies**-class_balance
-    return np.asarray(weights / weights.mean(), np.float32)
+    def __init__(
+        self, config: TrainingConfig, last_epoch: int, report: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self._config = config
+        self._last_epoch = last_epoch
+        self._report = report
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        described = ", ".join(
+            f"{head.name} {logs[_validation_accuracy_of(head, self._config)]:.4f}"
+            for head in self._config.heads
+        )
+        self._report(
+            f"epoch {epoch + 1}/{self._last_epoch}  loss {logs['loss']:.4f}  "
+            f"PublicTest accuracy: {described}"
+        )
 
 
 class _ReportSteps(keras.callbacks.Callback):
@@ -108,31 +84,6 @@ class _ReportSteps(keras.callbacks.Callback):
         self._on_step(self._done + batch + 1, self._total)
 
 
-class _SaveCheckpoint(keras.callbacks.Callback):
-    """Save weights, optimizer and epoch after every epoch, so that a kill loses one at most."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        weights = f"epoch{epoch + 1}.weights.h5"
-        self._folder.mkdir(exist_ok=True)
-        self.model.save_weights(self._folder / weights)
-        # The state file is replaced in one step and last: it always names a whole checkpoint.
-        state = self._folder / f"{_CHECKPOINT_STATE}.new"
-        values = {
-            "epochs_done": epoch + 1,
-            "weights": weights,
-            "random_states": _random_states(self.model),
-        }
-        state.write_text(json.dumps(values))
-        os.replace(state, self._folder / _CHECKPOINT_STATE)
-        for old in self._folder.glob("*.weights.h5"):
-            if old.name != weights:
-                old.unlink()
-
-
 def train(
     config: TrainingConfig,
     dataset: FaceDataset,
@@ -140,20 +91,29 @@ def train(
     *,
     resume: bool = False,
     command: str = "",
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
+    distribute: str = "none",
     report: Callable[[str], None] = print,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
     """Train a network on the Training split and watch it on the PublicTest split.
 
-    The moving average of the weights after the last epoch is what is kept. PrivateTest is not
-    touched.
+    By stochastic gradient descent, the moving average of the weights after the last epoch is
+    what is kept; by Adam, the weights of the epoch that was most accurate on PublicTest.
+    PrivateTest is not touched.
 
     Args:
         config: The recipe.
         dataset: FER-2013, with FER+ votes if the recipe uses them.
-        run_folder: Gets the recipe, versions, log, checkpoint and the models.
+        run_folder: Gets the recipe, versions, logs, checkpoint, the models and a report on each.
         resume: Go on after the last whole epoch of a broken run.
         command: The command that does this, to be recorded.
+        start: Run folder of a finished training of the same network, whose weights this one
+            starts from; None for the weights that the recipe says.
+        teachers: Run folders of finished trainings, for heads with a `teacher_weight`.
+        distribute: One of `distribution.MODES`. All processes take the same arguments, and the
+            run folder must be one that they share.
         report: Called with one line an epoch.
         on_step: Called after every step with the steps done and their number in all.
 
@@ -161,239 +121,172 @@ def train(
         Path of the trained Keras model of each head, with float32 layers.
 
     Raises:
-        ConfigError: The recipe in the folder is not one that this version knows.
+        ConfigError: The recipe in the folder is not one that this version knows, or the weights
+            that it starts from cannot be had.
         DatasetError: The data set lacks a split, a class or the votes.
+        ModelFileError: `start` or a teacher lacks a model that fits.
         RunError: The folder holds a run already and `resume` is off, it belongs to another recipe
-            or other data, or its files are damaged.
+            or other data, or its files are damaged; or processes do not find each other.
     """
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
-    targets = tuple(training.soft_targets(head.votes_weight) for head in config.heads)
-    _open_run_folder(run_folder, config, _describe_run(config, dataset, command), resume=resume)
-
-    keras.utils.set_random_seed(config.seed)
-    network = build_compact_cnn(
-        config.network,
-        IMAGE_SIZE_PX,
-        len(LABELS),
-        heads=[head.name for head in config.heads],
-        dtype_policy=config.dtype_policy,
-        fused=True,
+    check_teachers(config.heads, teachers)
+    targets = tuple(
+        add_teachers(training.soft_targets(head.votes_weight), training.images, head, teachers)
+        for head in config.heads
     )
-    epochs, log_path = config.optimization.epochs, run_folder / LOG_FILE
-    batch_size = min(config.optimization.batch_size, len(training))
-    steps_per_epoch = len(training) // batch_size
-    compile_network(network, config.optimization, steps_per_epoch)
-    epochs_done = _restore_checkpoint(network, run_folder / _CHECKPOINT_FOLDER)
-    if epochs_done:
-        report(f"Resuming after epoch {epochs_done} of {epochs}.")
-    _drop_log_rows(log_path, epochs_done)
-    network.fit(
-        augmented_batches(
-            training.images,
-            targets,
-            tuple(
-                class_weights(values, head.class_balance)
-                for values, head in zip(targets, config.heads, strict=True)
-            ),
-            batch_size=batch_size,
-            augmentation=config.augmentation,
-            seed=config.seed,
-            first_epoch=epochs_done,
-        ),
-        validation_data=_validation_arrays(validation, config.heads),
-        validation_batch_size=256,
-        epochs=epochs,
-        initial_epoch=epochs_done,
-        steps_per_epoch=steps_per_epoch,
-        shuffle=False,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.SwapEMAWeights(),
-            keras.callbacks.CSVLogger(str(log_path), append=epochs_done > 0),
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda epoch, logs: report(_epoch_line(epoch, config, logs))
-            ),
-            _SaveCheckpoint(run_folder / _CHECKPOINT_FOLDER),
-            _ReportSteps(steps_per_epoch, epochs, on_step),
-        ],
-    )
-    return [_save_head(network, config, head, run_folder) for head in config.heads]
+    with distributed(distribute, config.optimization.batch_size) as share:
+        if share.is_first:
+            run = describe_run(config, dataset, command, start=start, teachers=teachers)
+            open_run_folder(run_folder, config, run, resume=resume)
+        share.wait_for_others("run folder")
+        keras.utils.set_random_seed(config.seed)
+        network = build_network(config)
+        if start is not None:
+            start_from(network, start, config.heads)
+        material = _Material.prepare(config, training, targets, validation, share)
+        listener = _Listener(report, on_step) if share.is_first else _Listener()
+        _run_phases(network, config, run_folder, material, share, listener)
+    paths = [head_path(run_folder, head) for head in config.heads]
+    if share.is_first:
+        for head, path in zip(config.heads, paths, strict=True):
+            extract_head(network, config, head).save(path)
+        write_run_report(run_folder, config, validation)
+    return paths
 
 
-def _validation_arrays(
-    validation: FaceDataset, heads: Sequence[HeadConfig]
-) -> tuple[NDArray[np.float32], _Arrays, _Arrays]:
-    """Return pictures, and targets and weights of each head.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Material:
+    """What a network is trained and watched with.
 
-    A head that learns mostly from votes is watched on the FER+ majority; pictures without one
-    get the weight 0.
+    Attributes:
+        steps_per_epoch: Steps an epoch.
+        batches: Yields batches for ever, from an epoch on.
+        validation: Pictures, targets and weights.
+        validation_batch_size: Pictures a batch of this process.
     """
-    targets, weights = [], []
-    for head in heads:
-        watched = watched_labels(head.votes_weight, has_votes=validation.votes is not None)
-        labels = validation.majority_labels() if watched == "ferplus" else validation.labels
-        targets.append(np.eye(len(LABELS), dtype=np.float32)[np.maximum(labels, 0)])
-        weights.append((labels >= 0).astype(np.float32))
-    return validation.images[..., np.newaxis].astype(np.float32), tuple(targets), tuple(weights)
 
+    steps_per_epoch: int
+    batches: Callable[[int], Iterator[tuple[NDArray[np.float32], Arrays, Arrays]]]
+    validation: tuple[NDArray[np.float32], Arrays, Arrays]
+    validation_batch_size: int
 
-def watched_labels(votes_weight: float, *, has_votes: bool) -> str:
-    """Return the labels that a head is mostly trained for, `fer2013` or `ferplus`."""
-    return "ferplus" if votes_weight > 0.5 and has_votes else "fer2013"
-
-
-def compile_network(
-    network: keras.Model, config: OptimizationConfig, steps_per_epoch: int
-) -> None:
-    """Give the network its optimizer, schedule and losses."""
-    warmup_steps = config.warmup_epochs * steps_per_epoch
-    total_steps = config.epochs * steps_per_epoch
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup_steps else config.learning_rate,
-        warmup_target=config.learning_rate if warmup_steps else None,
-        warmup_steps=warmup_steps,
-        decay_steps=total_steps - warmup_steps,
-    )
-    optimizer = keras.optimizers.SGD(
-        schedule,
-        momentum=config.momentum,
-        nesterov=True,
-        weight_decay=config.weight_decay or None,
-        use_ema=True,
-        ema_momentum=config.ema_momentum,
-    )
-    # Decay on biases, scales and offsets costs accuracy and regularises nothing
-    # (He et al. 2019, arXiv:1812.01187).
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    count = len(network.outputs)
-    network.compile(
-        optimizer,
-        [keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)] * count,
-        weighted_metrics=[["accuracy"]] * count,
-        # XLA has no fast convolution for CPUs; oneDNN, used without it, is twice as fast.
-        jit_compile=False,
-    )
-
-
-def data_fingerprint(dataset: FaceDataset) -> str:
-    """Return a SHA-256 over pictures, labels, splits and votes, so that a run names its data."""
-    digest = hashlib.sha256()
-    digest.update(dataset.images.tobytes())
-    digest.update(dataset.labels.tobytes())
-    digest.update("\n".join(dataset.splits.tolist()).encode())
-    if dataset.votes is not None:
-        digest.update(dataset.votes.tobytes())
-    return digest.hexdigest()
-
-
-def _describe_run(config: TrainingConfig, dataset: FaceDataset, command: str) -> dict[str, Any]:
-    names = [keras.backend.backend(), "numpy", "opencv-python-headless"]
-    return {
-        "name": config.name,
-        "command": command,
-        "data_sha256": data_fingerprint(dataset),
-        "images": {name: int(np.sum(dataset.splits == name)) for name in SPLITS},
-        "ferplus": dataset.votes is not None,
-        "backend": keras.backend.backend(),
-        "versions": {"python": platform.python_version(), "keras": keras.version()}
-        | {name: _version(name) for name in names},
-    }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def _open_run_folder(
-    folder: Path, config: TrainingConfig, run: dict[str, Any], *, resume: bool
-) -> None:
-    """Start a new run in `folder`, or check that the run in it can be resumed."""
-    recipe_path, run_path = folder / RECIPE_FILE, folder / RUN_FILE
-    if not recipe_path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        run_path.write_text(json.dumps(run, indent=2) + "\n")
-        recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
-        return
-    if not resume:
-        raise RunError(
-            f"{folder} holds a run already. Give --resume to go on with it, or another folder."
+    @classmethod
+    def prepare(
+        cls,
+        config: TrainingConfig,
+        training: FaceDataset,
+        targets: Arrays,
+        validation: FaceDataset,
+        share: Share,
+    ) -> "_Material":
+        batch_size = min(config.optimization.batch_size, len(training))
+        batch_size -= batch_size % share.device_count
+        weights = tuple(
+            class_weights(values, head.class_balance)
+            for values, head in zip(targets, config.heads, strict=True)
         )
-    # Fields that a newer version added take their defaults, which change nothing.
-    if config_from_dict(read_run_file(recipe_path)) != config:
-        raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")
-    if read_run_file(run_path).get("data_sha256") != run["data_sha256"]:
-        raise RunError(f"{folder} was started with other data; see {run_path}.")
+        # On several devices the last batch, too, must hold as many pictures for each.
+        validation_batch_size = _VALIDATION_BATCH_SIZE * share.device_count
+        return cls(
+            steps_per_epoch=len(training) // batch_size,
+            batches=lambda first_epoch: augmented_batches(
+                training.images,
+                targets,
+                weights,
+                batch_size=batch_size,
+                augmentation=config.augmentation,
+                seed=config.seed,
+                first_epoch=first_epoch,
+                share=share,
+            ),
+            validation=validation_arrays(
+                validation,
+                config.heads,
+                multiple=1 if share.device_count == 1 else validation_batch_size,
+                share=share,
+            ),
+            validation_batch_size=validation_batch_size // share.process_count,
+        )
 
 
-def read_run_file(path: Path) -> dict[str, Any]:
-    """Read one of the JSON files of a run folder.
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Who is told how a training goes."""
 
-    Raises:
-        RunError: It is missing or damaged.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as err:
-        raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
+    report: Callable[[str], None] = lambda line: None
+    on_step: Callable[[int, int], None] = lambda done, total: None
 
 
-def _restore_checkpoint(model: keras.Model, folder: Path) -> int:
-    """Load the last checkpoint, if any, and return how many epochs it stands for."""
-    state_path = folder / _CHECKPOINT_STATE
-    if not state_path.exists():
-        return 0
-    state = read_run_file(state_path)
-    model.optimizer.build(model.trainable_variables)
-    try:
-        model.load_weights(folder / state["weights"])
-        for name, random_state in state["random_states"].items():
-            model.get_layer(name).seed_generator.state.assign(random_state)
-        return int(state["epochs_done"])
-    except (OSError, ValueError, KeyError) as err:
-        raise RunError(
-            f"The checkpoint in {folder} is damaged: {err}. Start again in another folder."
-        ) from err
+def _run_phases(
+    network: keras.Model,
+    config: TrainingConfig,
+    run_folder: Path,
+    material: _Material,
+    share: Share,
+    listener: _Listener,
+) -> None:
+    """Train through the phases that are left of a run."""
+    progress = read_progress(run_folder)
+    if progress.epochs_done:
+        listener.report(f"Resuming after epoch {progress.epochs_done}.")
+    phases = plan_phases(config.optimization)
+    for number in range(progress.phase, len(phases)):
+        phase = phases[number]
+        if len(phases) > 1:
+            listener.report(f"Phase {number + 1} of {len(phases)}: {phase.name}.")
+        if number > progress.phase:
+            progress = progress.next_phase()
+        begin_phase(network, config, phase, material.steps_per_epoch)
+        restore_weights(network, run_folder, progress)
+        last_epoch = progress.phase_start + phase.epochs
+        deciding = phase_callbacks(
+            config.optimization, run_folder, _watched_accuracy(config), share
+        )
+        checkpoint = SaveCheckpoint(run_folder, progress, deciding, writes=share.is_first)
+        if share.is_first:
+            drop_log_rows(run_folder, progress.epochs_done)
+        # A phase that is over already has no epoch left, but its average of the weights is to be
+        # put in place all the same.
+        network.fit(
+            material.batches(progress.epochs_done),
+            validation_data=material.validation,
+            validation_batch_size=material.validation_batch_size,
+            epochs=progress.epochs_done if progress.stopped else last_epoch,
+            initial_epoch=progress.epochs_done,
+            steps_per_epoch=material.steps_per_epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                *deciding,
+                *_logs(run_folder, progress, share),
+                _ReportEpochs(config, last_epoch, listener.report),
+                checkpoint,
+                _ReportSteps(material.steps_per_epoch, last_epoch, listener.on_step),
+            ],
+        )
+        progress = checkpoint.progress
+        share.wait_for_others(phase.name)
+        end_phase(network, config.optimization, run_folder)
 
 
-def _drop_log_rows(path: Path, epochs_done: int) -> None:
-    """Remove the log rows of epochs that a resumed run does again."""
-    if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join(lines[: epochs_done + 1]))
+def _logs(
+    run_folder: Path, progress: Progress, share: Share
+) -> Iterator[keras.callbacks.Callback]:
+    """Yield what writes the logs. TensorBoard's needs TensorFlow, whatever Keras runs on."""
+    if share.is_first:
+        yield keras.callbacks.CSVLogger(
+            str(run_folder / LOG_FILE), append=progress.epochs_done > 0
+        )
+        if all(importlib.util.find_spec(name) for name in ("tensorflow", "tensorboard")):
+            yield keras.callbacks.TensorBoard(
+                str(run_folder / TENSORBOARD_FOLDER), write_graph=False
+            )
 
 
-def _random_states(model: keras.Model) -> dict[str, list[int]]:
-    """Return the state of every random layer, which Keras leaves out of weight files."""
-    return {
-        layer.name: keras.ops.convert_to_numpy(layer.seed_generator.state.value).tolist()
-        for layer in model.layers
-        if hasattr(layer, "seed_generator")
-    }
-
-
-def _save_head(
-    network: keras.Model, config: TrainingConfig, head: HeadConfig, run_folder: Path
-) -> Path:
-    """Save one head as a model of plain float32 layers, whatever the policy while training was."""
-    model = build_compact_cnn(config.network, IMAGE_SIZE_PX, len(LABELS))
-    copy_weights(network, model, head.name)
-    path = run_folder / f"{head.name}.keras"
-    model.save(path)
-    return path
-
-
-def _epoch_line(epoch: int, config: TrainingConfig, logs: dict[str, float]) -> str:
-    described = ", ".join(
-        f"{head.name} {logs[_validation_accuracy_of(head, config)]:.4f}" for head in config.heads
-    )
-    return (
-        f"epoch {epoch + 1}/{config.optimization.epochs}  loss {logs['loss']:.4f}  "
-        f"PublicTest accuracy: {described}"
-    )
+def _watched_accuracy(config: TrainingConfig) -> str:
+    """Return the name of the accuracy that decides which weights are kept: the first head's."""
+    return _validation_accuracy_of(config.heads[0], config)
 
 
 def _validation_accuracy_of(head: HeadConfig, config: TrainingConfig) -> str:

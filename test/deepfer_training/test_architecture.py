@@ -59,7 +59,8 @@ def test_logits_are_float32_whatever_the_policy(policy: str) -> None:
 
 @pytest.mark.parametrize("stem_width", [0, 3])
 def test_fused_layers_calculate_what_the_plain_ones_do(stem_width: int) -> None:
-    from deepfer_training.architecture import build_compact_cnn, copy_weights
+    from deepfer_training.architecture import build_compact_cnn
+    from deepfer_training.networks import copy_weights
 
     config = NetworkConfig(stem_width, (4, 8), (1, 2))
     fused = build_compact_cnn(config, 48, 7, heads=("a", "b"), fused=True)
@@ -69,7 +70,7 @@ def test_fused_layers_calculate_what_the_plain_ones_do(stem_width: int) -> None:
     plain = build_compact_cnn(config, 48, 7)
     faces = rng.uniform(0, 255, (3, 48, 48, 1)).astype(np.float32)
 
-    copy_weights(fused, plain, "b")
+    copy_weights(fused, plain, source_head="b", target_head="logits")
 
     found = np.asarray(fused.predict_on_batch(faces)[1])
     np.testing.assert_allclose(found, np.asarray(plain.predict_on_batch(faces)), atol=1e-5)

@@ -47,13 +47,18 @@ def test_the_source_stays_as_it_is() -> None:
     np.testing.assert_array_equal(faces, before)
 
 
-def test_about_half_of_the_pictures_are_mirrored() -> None:
+@pytest.mark.parametrize(
+    ("name", "axis"), [("horizontal_flip", 1), ("vertical_flip", 0)], ids=["sides", "top"]
+)
+def test_about_half_of_the_pictures_are_mirrored(name: str, axis: int) -> None:
     faces = _faces(200)
-    config = AugmentationConfig(**_NONE | {"horizontal_flip": True})
+    config = AugmentationConfig(**_NONE | {name: True})
 
     changed = augment(faces, config, np.random.default_rng(1))
 
-    mirrored = [np.array_equal(new, old[:, ::-1]) for new, old in zip(changed, faces, strict=True)]
+    mirrored = [
+        np.array_equal(new, np.flip(old, axis)) for new, old in zip(changed, faces, strict=True)
+    ]
     kept = [np.array_equal(new, old) for new, old in zip(changed, faces, strict=True)]
     assert np.logical_xor(mirrored, kept).all()
     assert 70 <= sum(mirrored) <= 130

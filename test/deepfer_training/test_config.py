@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from deepfer_training.config import HeadConfig, TrainingConfig, config_from_dict, load_config
+from deepfer_training.config import (
+    AdamConfig,
+    FineTuningConfig,
+    HeadConfig,
+    ResNet50V2Config,
+    TrainingConfig,
+    config_from_dict,
+    load_config,
+)
 from deepfer_training.errors import ConfigError
 
 _RECIPES = Path(__file__).parents[2] / "config" / "training"
@@ -24,6 +32,39 @@ def test_fields_that_are_left_out_keep_their_defaults(tmp_path: Path) -> None:
     assert config.network.widths == (8, 16)
     assert config.network.dropout == 0.0
     assert config.optimization == TrainingConfig().optimization
+
+
+@pytest.mark.parametrize("number", ["1e-5", "1.0e-5", "0.00001", "1E-5"])
+def test_numbers_may_be_written_with_an_exponent(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"optimization:\n  learning_rate: {number}\n")
+
+    assert load_config(path).optimization.learning_rate == 1e-5
+
+
+def test_architecture_and_method_say_what_the_other_fields_are() -> None:
+    values = {
+        "network": {"architecture": "resnet50v2", "weights": "none"},
+        "optimization": {"method": "adam", "stop_patience": 3},
+    }
+
+    config = config_from_dict(values)
+
+    assert config.network == ResNet50V2Config("none")
+    assert config.optimization == AdamConfig(stop_patience=3)
+    assert config_from_dict(dataclasses.asdict(config)) == config
+
+
+def test_fine_tuning_is_read() -> None:
+    config = config_from_dict(
+        {
+            "network": {"architecture": "resnet50v2", "weights": "file.h5"},
+            "optimization": {"method": "adam", "fine_tuning": {"epochs": 4}},
+        }
+    )
+
+    assert isinstance(config.optimization, AdamConfig)
+    assert config.optimization.fine_tuning == FineTuningConfig(epochs=4)
 
 
 def test_heads_are_read_and_written() -> None:
@@ -88,6 +129,41 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
         ({"heads": [{"name": "../x"}]}, "heads.name is '../x', allowed: letters, digits, - and _"),
         ({"heads": [{"votes_weight": 2}]}, "heads.votes_weight is 2.0, allowed: 0 to 1."),
         ({"heads": [{"class_balance": -1}]}, "heads.class_balance is -1.0, allowed: 0 to 1."),
+        (
+            {"network": {"architecture": "vgg"}},
+            "network.architecture is 'vgg', allowed: compact_cnn or resnet50v2.",
+        ),
+        (
+            {"network": {"architecture": ["vgg"]}},
+            "network.architecture is ['vgg'], allowed: compact_cnn or resnet50v2.",
+        ),
+        (
+            {"network": {"architecture": "resnet50v2", "widths": [8]}},
+            "Unknown field 'network.widths'; allowed: weights, architecture.",
+        ),
+        (
+            {"optimization": {"method": "adam", "momentum": 0.9}},
+            "Unknown field 'optimization.momentum'; allowed: epochs, batch_size, learning_rate, "
+            "plateau_patience",
+        ),
+        (
+            {"optimization": {"method": "adam", "fine_tuning": {}}},
+            "optimization.fine_tuning is FineTuningConfig(epochs=10, top_layers=30, "
+            "learning_rate=1e-05), allowed: only with network.architecture resnet50v2",
+        ),
+        (
+            {"optimization": {"method": "adam", "stop_patience": 0}},
+            "optimization.stop_patience is 0, allowed: 1 or more.",
+        ),
+        (
+            {"optimization": {"method": "adam", "plateau_factor": 1.0}},
+            "optimization.plateau_factor is 1.0, allowed: above 0 to below 1.",
+        ),
+        (
+            {"optimization": {"learning_rate": "fast"}},
+            "optimization.learning_rate must be of type",
+        ),
+        ({"heads": [{"teacher_weight": 2}]}, "heads.teacher_weight is 2.0, allowed: 0 to 1."),
         ([1], "the recipe must be a mapping of fields, got [1]."),
     ],
 )

@@ -1,24 +1,23 @@
 import dataclasses
 import itertools
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from training_runs import run_until_killed
 
 from deepfer_training.config import (
     AugmentationConfig,
     HeadConfig,
+    NetworkConfig,
     OptimizationConfig,
     TrainingConfig,
 )
-from deepfer_training.errors import DatasetError, RunError
-from deepfer_training.fer2013 import FaceDataset
+from deepfer_training.distribution import Share
+from deepfer_training.errors import DatasetError, ModelFileError, RunError
+from deepfer_training.fer2013 import LABELS, FaceDataset
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow", reason="training needs TensorFlow")
@@ -75,22 +74,6 @@ def test_two_runs_with_one_seed_are_equal_bit_for_bit(
     assert steps == [(done, 56) for done in range(1, 57)]
 
 
-_KILLED_RUN = """
-import os, signal, sys
-from pathlib import Path
-from deepfer_training.config import load_config
-from deepfer_training.dataset_cache import load_faces
-from deepfer_training.training import train
-
-def die(done, total):
-    if done == int(sys.argv[5]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-recipe, data, ferplus, output = map(Path, sys.argv[1:5])
-train(load_config(recipe), load_faces(data, ferplus), output, resume=True, on_step=die)
-"""
-
-
 def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     tiny_run: Path,
     tiny_dataset: FaceDataset,
@@ -104,14 +87,7 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
     # An epoch has 7 steps.
     for epochs_done, kill_at_step in ((3, 3 * 7 + 4), (7, 7 * 7 + 2)):
-        arguments = (recipe, *tiny_files, run, kill_at_step)
-        killed = subprocess.run(
-            [sys.executable, "-c", _KILLED_RUN, *map(str, arguments)],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            check=False,
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        run_until_killed(recipe, tiny_files, run, kill_at_step=kill_at_step)
         assert not (run / "model.keras").exists()
         # A kill between log and checkpoint leaves the row of an epoch that is done again.
         with (run / "log.csv").open("a") as log:
@@ -120,7 +96,7 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     lines: list[str] = []
     train(tiny_config, tiny_dataset, run, resume=True, report=lines.append)
 
-    assert "Resuming after epoch 7 of 8." in lines
+    assert "Resuming after epoch 7." in lines
     assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["8/8"]
     _assert_equal_weights(tiny_run, run)
     assert (run / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
@@ -168,8 +144,142 @@ def test_two_heads_learn_different_labels_from_one_trunk(
         assert np.mean(found == truth) == pytest.approx(logged, abs=0.03)
 
 
+def test_a_run_starts_from_another_and_learns_from_it(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.training import train
+
+    # Wrong labels only: what is right can come from the first run alone.
+    wrong = dataclasses.replace(tiny_dataset, labels=(tiny_dataset.labels + 1) % 7, votes=None)
+    config = dataclasses.replace(
+        tiny_config,
+        heads=(HeadConfig(votes_weight=0.0, teacher_weight=1.0),),
+        optimization=dataclasses.replace(
+            tiny_config.optimization, epochs=1, warmup_epochs=0, learning_rate=0.01
+        ),
+    )
+    run = tmp_path / "second"
+
+    train(config, wrong, run, start=tiny_run, teachers=[tiny_run], report=lambda line: None)
+
+    training = tiny_dataset.split("Training")
+    first, second = (
+        predict(KerasPredictor(folder / "model.keras"), training.images).argmax(axis=1)
+        for folder in (tiny_run, run)
+    )
+    assert np.mean(first == second) >= 0.9
+    described = json.loads((run / "run.json").read_text())
+    assert (described["start"], described["teachers"]) == ("tiny", ["tiny"])
+    with pytest.raises(RunError, match="was started with other weights to start from"):
+        train(config, wrong, run, resume=True, teachers=[tiny_run])
+
+
+def test_targets_are_shared_between_labels_and_teachers(
+    tiny_run: Path, tiny_dataset: FaceDataset
+) -> None:
+    from deepfer_training.teachers import add_teachers
+
+    training = tiny_dataset.split("Training")
+    labels = training.soft_targets(0.0)
+
+    alone = add_teachers(labels, training.images, HeadConfig(teacher_weight=1.0), [tiny_run])
+    mixed = add_teachers(
+        labels, training.images, HeadConfig(teacher_weight=0.25), [tiny_run, tiny_run]
+    )
+    none = add_teachers(labels, training.images, HeadConfig(), [])
+
+    np.testing.assert_allclose(alone.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(mixed, 0.75 * labels + 0.25 * alone, atol=1e-5)
+    np.testing.assert_array_equal(none, labels)
+
+
+@pytest.mark.parametrize(
+    ("weight", "given", "message"),
+    [
+        (0.5, False, r"gives model a teacher_weight, but no teacher was named: add --teacher RUN"),
+        (0.0, True, r"Teachers were named, but no head of the recipe has a teacher_weight above"),
+    ],
+    ids=["no teacher", "no weight"],
+)
+def test_teachers_are_named_where_the_recipe_wants_them_only(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    weight: float,
+    given: bool,
+    message: str,
+) -> None:
+    from deepfer_training.training import train
+
+    config = dataclasses.replace(tiny_config, heads=(HeadConfig(teacher_weight=weight),))
+    with pytest.raises(RunError, match=message):
+        train(config, tiny_dataset, tmp_path / "run", teachers=[tiny_run] if given else [])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"heads": (HeadConfig("other"),)}, r"Cannot load .*other\.keras.*has the head other"),
+        ({"network": NetworkConfig(0, (8, 8), (2, 2))}, "has another network than the recipe"),
+        ({"network": NetworkConfig(0, (8, 16), (2, 3))}, "has another network than the recipe"),
+    ],
+    ids=["another head", "other widths", "more layers"],
+)
+def test_a_start_that_does_not_fit_is_refused(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    changes: dict[str, object],
+    message: str,
+) -> None:
+    from deepfer_training.training import train
+
+    config = dataclasses.replace(tiny_config, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match=message):
+        train(config, tiny_dataset, tmp_path / "run", start=tiny_run)
+
+
+def test_the_run_folder_shows_how_good_the_model_is(
+    tiny_run: Path, tiny_dataset: FaceDataset
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+
+    for name in ("curves", "model_confusion", "model_reliability", "model_mistakes"):
+        assert (tiny_run / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
+    report = json.loads((tiny_run / "model_report.json").read_text())
+    public = tiny_dataset.split("PublicTest")
+    answers = predict(KerasPredictor(tiny_run / "model.keras"), public.images).argmax(axis=1)
+    # Half of the targets are votes: the labels of FER-2013 are what it is watched on.
+    assert (report["split"], report["labels"], report["images"]) == ("PublicTest", "fer2013", 42)
+    assert report["accuracy"] == pytest.approx(np.mean(answers == public.labels), abs=1e-6)
+    assert list(report["classes"]) == list(LABELS)
+    happy = public.labels == LABELS.index("happy")
+    recall = np.mean(answers[happy] == LABELS.index("happy"))
+    assert report["classes"]["happy"]["recall"] == pytest.approx(recall, abs=1e-6)
+    events = list((tiny_run / "tensorboard").rglob("events.out.tfevents.*"))
+    assert {path.parent.name for path in events} == {"train", "validation"}
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "epoch,loss\n", "epoch,loss\n0\n", "epoch,loss\n0,x\n", "\xff"]
+)
+def test_a_damaged_log_is_named(tmp_path: Path, content: str | None) -> None:
+    from deepfer_training.run_report import read_log
+
+    path = tmp_path / "log.csv"
+    if content is not None:
+        path.write_text(content, encoding="latin-1")
+
+    with pytest.raises(RunError, match=r"Cannot read the log .*log\.csv"):
+        read_log(path)
+
+
 def test_rare_classes_count_more() -> None:
-    from deepfer_training.training import class_weights
+    from deepfer_training.batches import class_weights
 
     targets = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1]]
 
@@ -264,14 +374,14 @@ def test_data_that_lacks_something_is_refused_before_a_folder_is_made(
 
 
 def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
-    from deepfer_training.training import augmented_batches
+    from deepfer_training.batches import augmented_batches
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (10, 48, 48)).astype(np.uint8)
     targets = np.eye(10, dtype=np.float32)
     weights = np.arange(10, dtype=np.float32)
 
-    def batches(count: int, **changes: int) -> list[tuple[np.ndarray, ...]]:
+    def batches(count: int, **changes: object) -> list[tuple[np.ndarray, ...]]:
         options = {"batch_size": 4, "seed": 1, "first_epoch": 0} | changes
         endless = augmented_batches(
             images,
@@ -293,6 +403,10 @@ def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
     for resumed, unbroken in zip(batches(2, first_epoch=2), six[4:], strict=True):
         np.testing.assert_array_equal(resumed[0], unbroken[0])
         np.testing.assert_array_equal(resumed[1], unbroken[1])
+    # Two processes together see what one sees.
+    halves = [batches(1, share=Share(number, 2, 2))[0] for number in range(2)]
+    for alone, one, other in zip(six[0], *halves, strict=True):
+        np.testing.assert_array_equal(np.concatenate([one, other]), alone)
     assert not np.array_equal(six[0][0], batches(1, seed=2)[0][0])
     assert not np.array_equal(six[0][0], six[2][0])
 
@@ -300,12 +414,12 @@ def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
 @pytest.mark.parametrize("warmup_epochs", [0, 2])
 def test_the_learning_rate_rises_and_falls_as_the_recipe_says(warmup_epochs: int) -> None:
     from deepfer_training.architecture import build_compact_cnn
-    from deepfer_training.config import NetworkConfig
-    from deepfer_training.training import compile_network
+    from deepfer_training.phases import begin_phase, plan_phases
 
     model = build_compact_cnn(NetworkConfig(0, widths=(4,), blocks=(2,)), 48, 7)
     config = OptimizationConfig(epochs=10, warmup_epochs=warmup_epochs, learning_rate=0.4)
-    compile_network(model, config, steps_per_epoch=100)
+    (phase,) = plan_phases(config)
+    begin_phase(model, TrainingConfig(optimization=config), phase, steps_per_epoch=100)
     rate = model.optimizer._learning_rate  # the schedule; `learning_rate` is its present value
 
     warmup_steps = 100 * warmup_epochs
@@ -320,14 +434,14 @@ def test_the_learning_rate_rises_and_falls_as_the_recipe_says(warmup_epochs: int
 
 def test_only_kernels_decay() -> None:
     from deepfer_training.architecture import build_compact_cnn
-    from deepfer_training.config import NetworkConfig
-    from deepfer_training.training import compile_network
+    from deepfer_training.phases import begin_phase, plan_phases
 
     model = build_compact_cnn(NetworkConfig(0, widths=(4, 8), blocks=(2, 2)), 48, 7)
     config = OptimizationConfig(
         epochs=1, warmup_epochs=0, learning_rate=0.5, weight_decay=0.1, momentum=0.0
     )
-    compile_network(model, config, steps_per_epoch=10)
+    (phase,) = plan_phases(config)
+    begin_phase(model, TrainingConfig(optimization=config), phase, steps_per_epoch=10)
     for variable in model.trainable_variables:
         variable.assign(np.ones(variable.shape, np.float32))
 

@@ -1,0 +1,103 @@
+"""Train on several devices and on several machines, with Keras' own data parallelism on JAX.
+
+Every device holds the whole network and works on its share of each batch; the gradients are summed
+before each step. So the batch size of the recipe is that of all devices together, and what comes
+out does not depend on their number, apart from rounding.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer_training.errors import RunError
+
+MODES = ("none", "devices", "processes")
+"""One device; all devices that this process sees; all devices of all processes that were started
+together, on one machine or on several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What this process works on.
+
+    Attributes:
+        process: Number of this process, from 0.
+        process_count: Processes in all.
+        device_count: Devices of all processes.
+    """
+
+    process: int = 0
+    process_count: int = 1
+    device_count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and reports."""
+        return self.process == 0
+
+    def wait_for_others(self, what: str) -> None:
+        """Wait until every process is here."""
+        if self.process_count > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices(what)
+
+    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this process's part of the rows of one batch."""
+        size = len(rows) // self.process_count
+        return rows[self.process * size : (self.process + 1) * size]
+
+
+@contextmanager
+def distributed(mode: str, batch_size: int) -> Iterator[Share]:
+    """Spread the networks that are built and trained inside over devices.
+
+    For `processes`, the processes find each other as Keras and JAX define it: by the variables
+    `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES` and
+    `KERAS_DISTRIBUTION_PROCESS_ID`, or by themselves under Slurm, Open MPI, or on Cloud TPUs.
+
+    Args:
+        mode: One of `MODES`.
+        batch_size: Pictures a step on all devices together.
+
+    Raises:
+        RunError: Keras does not run on JAX, the processes do not find each other, or the batch
+            cannot be divided among the devices.
+    """
+    if mode == "none":
+        yield Share()
+        return
+    if keras.backend.backend() != "jax":
+        raise RunError(
+            f"Keras runs on {keras.backend.backend()}, but training on several devices needs "
+            "JAX: install jax and set KERAS_BACKEND=jax."
+        )
+    import jax
+
+    if mode == "processes":
+        _join()
+    devices = keras.distribution.list_devices()
+    if batch_size % len(devices):
+        raise RunError(
+            f"optimization.batch_size is {batch_size}, which {len(devices)} devices cannot share "
+            f"evenly; take a multiple of {len(devices)}."
+        )
+    # The batches below are this process's share already.
+    layout = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+    with layout.scope():
+        yield Share(jax.process_index(), jax.process_count(), len(devices))
+
+
+def _join() -> None:
+    try:
+        keras.distribution.initialize()
+    except (RuntimeError, ValueError) as err:
+        raise RunError(
+            f"The processes of this training did not find each other: {err}. Set "
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES, KERAS_DISTRIBUTION_NUM_PROCESSES and "
+            "KERAS_DISTRIBUTION_PROCESS_ID for each, or start them with srun or mpirun."
+        ) from err

@@ -1,0 +1,282 @@
+"""The folder of a training run: what it was, how far it is, and how to go on with it."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from deepfer_training.config import TrainingConfig, config_from_dict
+from deepfer_training.errors import RunError
+from deepfer_training.fer2013 import SPLITS, FaceDataset
+
+RECIPE_FILE = "recipe.json"
+RUN_FILE = "run.json"
+LOG_FILE = "log.csv"
+TENSORBOARD_FOLDER = "tensorboard"
+BEST_WEIGHTS_FILE = "best.weights.h5"
+CHECKPOINT_FOLDER = "checkpoint"
+_STATE_FILE = "state.json"
+
+_CALLBACK_FIELDS = ("best", "wait", "cooldown_counter")
+"""What Keras' callbacks remember from epoch to epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        epochs_done: Whole epochs since the run began.
+        phase: Number of the phase it is in, from 0.
+        phase_start: Epochs that were done when this phase began.
+        stopped: Whether this phase ended before its last epoch.
+        weights: Name of the file with the weights after those epochs; empty at first.
+        random_states: State of every random layer, which Keras leaves out of weight files.
+        callbacks: What each callback remembers, by the name of its class.
+    """
+
+    epochs_done: int = 0
+    phase: int = 0
+    phase_start: int = 0
+    stopped: bool = False
+    weights: str = ""
+    random_states: dict[str, list[int]] = field(default_factory=dict)
+    callbacks: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def next_phase(self) -> "Progress":
+        """Return the beginning of the next phase. Which weights were best so far is kept."""
+        best = {
+            name: memory
+            for name, memory in self.callbacks.items()
+            if name == keras.callbacks.ModelCheckpoint.__name__
+        }
+        return Progress(self.epochs_done, self.phase + 1, self.epochs_done, callbacks=best)
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Save weights, optimizer and progress after every epoch, so that a kill loses one at most.
+
+    Must come after the callbacks whose memory it saves, and gives them it back when a run is
+    resumed.
+
+    Args:
+        folder: Folder of the run.
+        progress: Where the run stands.
+        callbacks: Callbacks with a memory.
+        writes: Whether this process writes files.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        progress: Progress,
+        callbacks: Sequence[keras.callbacks.Callback],
+        *,
+        writes: bool = True,
+    ) -> None:
+        super().__init__()
+        self._writes = writes
+        self._folder = folder / CHECKPOINT_FOLDER
+        self._remembering = {type(callback).__name__: callback for callback in callbacks}
+        self.progress = progress
+        """Where the run stands now."""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Give the other callbacks their memory back; Keras has just emptied it."""
+        for name, memory in self.progress.callbacks.items():
+            for attribute, value in memory.items():
+                setattr(self._remembering[name], attribute, value)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Save everything, and drop the checkpoint before."""
+        old_weights = self.progress.weights
+        self.progress = dataclasses.replace(
+            self.progress,
+            epochs_done=epoch + 1,
+            stopped=bool(self.model.stop_training),
+            weights=f"epoch{epoch + 1}.weights.h5",
+            random_states=_random_states(self.model),
+            callbacks={name: _memory(each) for name, each in self._remembering.items()},
+        )
+        if not self._writes:
+            # Reading the weights takes all processes together on JAX, whoever needs them.
+            with tempfile.TemporaryDirectory() as nowhere:
+                self.model.save_weights(Path(nowhere) / self.progress.weights)
+            return
+        self._folder.mkdir(exist_ok=True)
+        self.model.save_weights(self._folder / self.progress.weights)
+        _save_progress(self._folder / _STATE_FILE, self.progress)
+        if old_weights:
+            (self._folder / old_weights).unlink(missing_ok=True)
+
+
+def _memory(callback: keras.callbacks.Callback) -> dict[str, float]:
+    return {
+        name: float(getattr(callback, name))
+        for name in _CALLBACK_FIELDS
+        if getattr(callback, name, None) is not None
+    }
+
+
+def _save_progress(path: Path, progress: Progress) -> None:
+    """Replace the file in one step and last: it always names whole weights."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(dataclasses.asdict(progress)))
+    os.replace(new, path)
+
+
+def read_progress(folder: Path) -> Progress:
+    """Read how far a run is; a folder without a checkpoint is at its beginning.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = folder / CHECKPOINT_FOLDER / _STATE_FILE
+    if not path.exists():
+        return Progress()
+    try:
+        return Progress(**read_run_file(path))
+    except TypeError as err:
+        raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
+
+
+def restore_weights(network: keras.Model, folder: Path, progress: Progress) -> None:
+    """Give a compiled network the weights and the optimizer of a checkpoint, if there is one.
+
+    Raises:
+        RunError: The checkpoint is damaged.
+    """
+    if not progress.weights:
+        return
+    network.optimizer.build(network.trainable_variables)
+    try:
+        network.load_weights(folder / CHECKPOINT_FOLDER / progress.weights)
+        for name, random_state in progress.random_states.items():
+            network.get_layer(name).seed_generator.state.assign(random_state)
+    except (OSError, ValueError, KeyError) as err:
+        raise RunError(
+            f"The checkpoint in {folder / CHECKPOINT_FOLDER} is damaged: {err}. Start again in "
+            "another folder."
+        ) from err
+
+
+def open_run_folder(
+    folder: Path, config: TrainingConfig, run: dict[str, Any], *, resume: bool
+) -> None:
+    """Start a new run in `folder`, or check that the run in it can be resumed.
+
+    Args:
+        folder: The run folder, made if missing.
+        config: The recipe.
+        run: What `describe_run` returns.
+        resume: Go on with the run that is there.
+
+    Raises:
+        ConfigError: The recipe in the folder is not one that this version knows.
+        RunError: The folder holds a run and `resume` is off, it belongs to another recipe, other
+            data or other models, or its files are damaged.
+    """
+    recipe_path, run_path = folder / RECIPE_FILE, folder / RUN_FILE
+    if not recipe_path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run_path.write_text(json.dumps(run, indent=2) + "\n")
+        recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+        return
+    if not resume:
+        raise RunError(
+            f"{folder} holds a run already. Give --resume to go on with it, or another folder."
+        )
+    # Fields that a newer version added take their defaults, which change nothing.
+    if config_from_dict(read_run_file(recipe_path)) != config:
+        raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")
+    before = read_run_file(run_path)
+    for key, what in (
+        ("data_sha256", "other data"),
+        ("start", "other weights to start from"),
+        ("teachers", "other teachers"),
+    ):
+        if before.get(key) != run.get(key):
+            raise RunError(f"{folder} was started with {what}; see {run_path}.")
+
+
+def describe_run(
+    config: TrainingConfig,
+    dataset: FaceDataset,
+    command: str,
+    *,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Return what a run folder says about a run: command, data, versions, models it builds on."""
+    names = [keras.backend.backend(), "numpy", "opencv-python-headless"]
+    run = {
+        "name": config.name,
+        "command": command,
+        "data_sha256": data_fingerprint(dataset),
+        "images": {name: int(np.sum(dataset.splits == name)) for name in SPLITS},
+        "ferplus": dataset.votes is not None,
+        "backend": keras.backend.backend(),
+        "versions": {"python": platform.python_version(), "keras": keras.version()}
+        | {name: _version(name) for name in names},
+    }
+    if start is not None:
+        run["start"] = start.name
+    if teachers:
+        run["teachers"] = [teacher.name for teacher in teachers]
+    return run
+
+
+def read_run_file(path: Path) -> dict[str, Any]:
+    """Read one of the JSON files of a run folder.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as err:
+        raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
+
+
+def drop_log_rows(folder: Path, epochs_done: int) -> None:
+    """Remove the log rows of epochs that a resumed run does again."""
+    path = folder / LOG_FILE
+    if path.exists():
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(lines[: epochs_done + 1]))
+
+
+def data_fingerprint(dataset: FaceDataset) -> str:
+    """Return a SHA-256 over pictures, labels, splits and votes, so that a run names its data."""
+    digest = hashlib.sha256()
+    digest.update(dataset.images.tobytes())
+    digest.update(dataset.labels.tobytes())
+    digest.update("\n".join(dataset.splits.tolist()).encode())
+    if dataset.votes is not None:
+        digest.update(dataset.votes.tobytes())
+    return digest.hexdigest()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _random_states(model: keras.Model) -> dict[str, list[int]]:
+    return {
+        layer.name: keras.ops.convert_to_numpy(layer.seed_generator.state.value).tolist()
+        for layer in model.layers
+        if hasattr(layer, "seed_generator")
+    }

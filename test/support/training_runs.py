@@ -1,0 +1,74 @@
+"""Trainings in processes of their own: to be killed, on another backend, or several together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+_TRAIN = """
+import os, signal, sys
+from pathlib import Path
+from deepfer_training.config import load_config
+from deepfer_training.dataset_cache import load_faces
+from deepfer_training.training import train
+
+recipe, data, ferplus, output = map(Path, sys.argv[1:5])
+kill_at_step, distribute = int(sys.argv[5]), sys.argv[6]
+
+def watch(done, total):
+    if done == kill_at_step:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train(load_config(recipe), load_faces(data, ferplus), output, resume=True, on_step=watch,
+      distribute=distribute)
+"""
+
+
+def start_training(
+    recipe: Path,
+    files: tuple[Path, Path],
+    run: Path,
+    *,
+    kill_at_step: int = -1,
+    distribute: str = "none",
+    **environment: str,
+) -> subprocess.Popen[bytes]:
+    """Start or resume a run in a process that kills itself after a step, if one is given."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            _TRAIN,
+            *map(str, (recipe, *files, run, kill_at_step, distribute)),
+        ],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(training: subprocess.Popen[bytes]) -> str:
+    """Wait for a training that ends well, and return what it printed."""
+    output, errors = training.communicate(timeout=300)
+    assert training.returncode == 0, errors.decode()
+    return output.decode()
+
+
+def run_until_killed(
+    recipe: Path, files: tuple[Path, Path], run: Path, *, kill_at_step: int
+) -> None:
+    """Start or resume a run in a process that is killed after a step."""
+    killed = start_training(recipe, files, run, kill_at_step=kill_at_step)
+    _, errors = killed.communicate(timeout=300)
+    assert killed.returncode == -signal.SIGKILL, errors.decode()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -63,6 +63,13 @@ def _print(report: DataReport, console: Console) -> None:
     console.print(_counts("By label", report.counts))
     if report.majority is not None:
         console.print(_counts("By FER+ majority", report.majority))
+    for split, ceiling in (report.ceiling or {}).items():
+        console.print(
+            f"Ten other voters would have the same majority for at most "
+            f"{100 * ceiling.majority:.1f} % of {split} (strict majority: "
+            f"{100 * ceiling.strict_majority:.1f} %)",
+            soft_wrap=True,
+        )
     duplicates = report.duplicates
     _print_finding(console, "copies of another picture", duplicates.extra)
     _print_finding(console, "copies in another split", duplicates.across_splits)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset, FaceSource
+from deepfer_training.vote_ceiling import VoteCeiling, estimate_vote_ceiling
 
 # A picture whose grey values all lie in so small a range shows nothing.
 _BLANK_RANGE = 2
@@ -63,6 +64,8 @@ class DataReport:
         sizes: How many pictures had each size, as "WIDTHxHEIGHT", most frequent first.
         majority: Pictures of each FER+ majority, in each split; those without one of the seven
             as "none". None without votes.
+        ceiling: What a model can reach against the FER+ majority, in each split that has one;
+            None without votes.
         notes: How the data were understood.
     """
 
@@ -74,6 +77,7 @@ class DataReport:
     wrong_sizes: Finding
     sizes: dict[str, int]
     majority: dict[str, dict[str, int]] | None
+    ceiling: dict[str, VoteCeiling] | None
     notes: tuple[str, ...]
 
     @property
@@ -94,6 +98,9 @@ class DataReport:
             "blank": self.blank.to_json(),
             "wrong_sizes": {**self.wrong_sizes.to_json(), "sizes": self.sizes},
             "ferplus_majority": self.majority,
+            "ferplus_ceiling": None
+            if self.ceiling is None
+            else {split: ceiling.to_json() for split, ceiling in self.ceiling.items()},
             "notes": list(self.notes),
         }
 
@@ -105,9 +112,10 @@ def inspect_source(source: FaceSource) -> DataReport:
     blank = flat.max(axis=1).astype(int) - flat.min(axis=1) <= _BLANK_RANGE
     is_wrong = (source.sizes_hw != IMAGE_SIZE_PX).any(axis=1)
     sizes = Counter(f"{width}x{height}" for height, width in source.sizes_hw.tolist())
-    majority = None
+    majority = ceiling = None
     if faces.votes is not None:
         majority = _count(faces, faces.majority_labels())
+        ceiling = _estimate_ceilings(faces, faces.votes)
     return DataReport(
         path=faces.source,
         form=source.form,
@@ -117,6 +125,7 @@ def inspect_source(source: FaceSource) -> DataReport:
         wrong_sizes=_finding(source, np.flatnonzero(is_wrong)),
         sizes=dict(sizes.most_common()),
         majority=majority,
+        ceiling=ceiling,
         notes=source.notes,
     )
 
@@ -132,6 +141,11 @@ def _count(faces: FaceDataset, labels: NDArray[np.int64]) -> dict[str, dict[str,
                 row["none"] = int((of_split == -1).sum())
             counts[split] = row
     return counts
+
+
+def _estimate_ceilings(faces: FaceDataset, votes: NDArray[np.int64]) -> dict[str, VoteCeiling]:
+    found = {split: estimate_vote_ceiling(votes[faces.splits == split]) for split in SPLITS}
+    return {split: ceiling for split, ceiling in found.items() if ceiling is not None}
 
 
 def _find_duplicates(source: FaceSource) -> Duplicates:

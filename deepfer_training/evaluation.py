@@ -1,5 +1,6 @@
 """Measure a model on a split of FER-2013."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,29 @@ from numpy.typing import NDArray
 from deepfer_training.errors import ModelFileError
 from deepfer_training.fer2013 import LABELS, FaceDataset
 from deepfer_training.inference import Predictor, load_predictor, measure_ms_per_face, predict
-from deepfer_training.metrics import Scores, score
+from deepfer_training.metrics import Interval, Scores, score
 from deepfer_training.model_files import ModelFile
 from deepfer_training.robustness import CHANGES, change_images
+
+TTA_METHOD = "mean of the probabilities of the picture and of its mirror image"
+"""What `tta` stands for: test-time augmentation."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSetScores:
+    """Scores of the same answers against each set of labels.
+
+    Attributes:
+        fer2013: Against the labels of FER-2013.
+        ferplus: Against the FER+ majority, or None without FER+ votes. Pictures without a
+            majority for one of the seven classes are left out.
+        ferplus_strict: Against the FER+ majority by the rules of its authors, which published
+            figures use, or None without FER+ votes; see `strict_majority_of_votes`.
+    """
+
+    fer2013: Scores
+    ferplus: Scores | None
+    ferplus_strict: Scores | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +86,37 @@ class Evaluation:
         model: Name of the model.
         file: Name of the model file.
         split: Name of the split.
-        fer2013: Scores against the labels of FER-2013.
-        ferplus: Scores against the FER+ majority, or None without FER+ votes. Pictures without a
-            majority for one of the seven classes are left out.
+        scores: Scores of a single pass a picture.
         label_agreement: Share of the pictures with such a majority whose FER-2013 label is the
             same, or None without FER+ votes.
-        ms_per_face: Median time for one picture alone, milliseconds; LiteRT uses one thread.
+        ms_per_face: Median time for one picture alone, milliseconds; LiteRT and ONNX
+            Runtime use one thread.
         robustness: Accuracy on changed pictures, by the name of the change; empty if not asked
             for.
         comparison: How far the model is from another file of the same model, or None if not
             asked for.
+        tta: Scores with test-time augmentation, see `TTA_METHOD`; None if not asked for.
     """
 
     model: str
     file: str
     split: str
-    fer2013: Scores
-    ferplus: Scores | None
+    scores: LabelSetScores
     label_agreement: float | None
     ms_per_face: float
     robustness: dict[str, ChangedAccuracy]
     comparison: Comparison | None = None
+    tta: LabelSetScores | None = None
+
+    @property
+    def fer2013(self) -> Scores:
+        """Scores of a single pass against the labels of FER-2013."""
+        return self.scores.fer2013
+
+    @property
+    def ferplus(self) -> Scores | None:
+        """Scores of a single pass against the FER+ majority, or None without votes."""
+        return self.scores.ferplus
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON values; shares are rounded to six decimals."""
@@ -93,11 +124,12 @@ class Evaluation:
             "model": self.model,
             "file": self.file,
             "split": self.split,
-            **_scores_to_json(self.fer2013),
-            "ferplus": None if self.ferplus is None else _scores_to_json(self.ferplus),
+            **label_sets_to_json(self.scores),
             "label_agreement": _rounded(self.label_agreement),
             "ms_per_face": round(self.ms_per_face, 3),
         }
+        if self.tta is not None:
+            values["tta"] = {"method": TTA_METHOD, **label_sets_to_json(self.tta)}
         if self.comparison is not None:
             values["comparison"] = {
                 "file": self.comparison.file,
@@ -120,6 +152,7 @@ def evaluate(
     faces: FaceDataset,
     split: str,
     *,
+    tta: bool = False,
     robustness: bool = False,
     reference: Reference | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
@@ -130,6 +163,7 @@ def evaluate(
         model: The model.
         faces: The pictures, with or without FER+ votes.
         split: Name of their split.
+        tta: Measure with test-time augmentation, too; see `TTA_METHOD`.
         robustness: Measure the accuracy on changed pictures, too.
         reference: What another file says about the same pictures, to compare with.
         on_progress: Called after every batch with the number of pictures in it;
@@ -140,25 +174,49 @@ def evaluate(
     """
     predictor = load_ordered_predictor(model)
     probabilities = predict(predictor, faces.images, on_progress=on_progress)
-    majority = None if faces.votes is None else faces.majority_labels()
     return Evaluation(
         model=model.name,
         file=model.path.name,
         split=split,
-        fer2013=score(faces.labels, probabilities),
-        ferplus=None if majority is None else _score_majority(majority, probabilities),
-        label_agreement=None
-        if majority is None
-        else _share((majority == faces.labels)[majority >= 0]),
+        scores=score_label_sets(faces, probabilities),
+        label_agreement=_label_agreement(faces),
         ms_per_face=measure_ms_per_face(predictor, faces.images),
         robustness=_measure_changes(predictor, faces, on_progress) if robustness else {},
         comparison=None if reference is None else _compare(probabilities, reference),
+        tta=_measure_mirrored(predictor, faces, probabilities, on_progress) if tta else None,
     )
 
 
-def count_predictions(faces: FaceDataset, *, robustness: bool) -> int:
+def score_label_sets(faces: FaceDataset, probabilities: NDArray[np.float32]) -> LabelSetScores:
+    """Compare predictions with every set of labels that the pictures have.
+
+    Args:
+        faces: The pictures, with or without FER+ votes.
+        probabilities: float32 (N, C), in the order of `fer2013.LABELS`.
+    """
+    has_votes = faces.votes is not None
+    return LabelSetScores(
+        fer2013=score(faces.labels, probabilities),
+        ferplus=_score_majority(faces.majority_labels(), probabilities) if has_votes else None,
+        ferplus_strict=_score_majority(faces.strict_majority_labels(), probabilities)
+        if has_votes
+        else None,
+    )
+
+
+def label_sets_to_json(scores: LabelSetScores) -> dict[str, Any]:
+    """Return scores as JSON values; shares are rounded to six decimals."""
+    strict = scores.ferplus_strict
+    return {
+        **_scores_to_json(scores.fer2013),
+        "ferplus": None if scores.ferplus is None else _scores_to_json(scores.ferplus),
+        "ferplus_strict": None if strict is None else _overview_to_json(strict),
+    }
+
+
+def count_predictions(faces: FaceDataset, *, robustness: bool, tta: bool = False) -> int:
     """Return how many pictures `evaluate` runs through the model."""
-    return len(faces) * (1 + (len(CHANGES) if robustness else 0))
+    return len(faces) * (1 + (len(CHANGES) if robustness else 0) + (1 if tta else 0))
 
 
 def load_ordered_predictor(model: ModelFile) -> Predictor:
@@ -216,6 +274,32 @@ def _measure_changes(
     return accuracies
 
 
+def _measure_mirrored(
+    predictor: Predictor,
+    faces: FaceDataset,
+    probabilities: NDArray[np.float32],
+    on_progress: Callable[[int], None],
+) -> LabelSetScores:
+    """Return the scores of `TTA_METHOD`.
+
+    Args:
+        predictor: The model.
+        faces: The pictures.
+        probabilities: What the model says about the pictures as they are.
+        on_progress: See `evaluate`.
+    """
+    mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
+    of_mirrored = predict(predictor, mirrored, on_progress=on_progress)
+    return score_label_sets(faces, (probabilities + of_mirrored) / np.float32(2))
+
+
+def _label_agreement(faces: FaceDataset) -> float | None:
+    if faces.votes is None:
+        return None
+    majority = faces.majority_labels()
+    return _share((majority == faces.labels)[majority >= 0])
+
+
 def _score_majority(
     majority: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> Scores | None:
@@ -235,22 +319,39 @@ def _compare(probabilities: NDArray[np.float32], reference: Reference) -> Compar
 def _scores_to_json(scores: Scores) -> dict[str, Any]:
     def by_label(name: str) -> dict[str, Any]:
         return {
-            label: _rounded(getattr(entry, name))
+            label: _to_json(getattr(entry, name))
             for label, entry in zip(LABELS, scores.classes, strict=True)
         }
 
     return {
+        **_overview_to_json(scores),
+        "precision": by_label("precision"),
+        "precision_interval": by_label("precision_interval"),
+        "recall": by_label("recall"),
+        "recall_interval": by_label("recall_interval"),
+        "f1": by_label("f1"),
+        "confusion": [list(row) for row in scores.confusion],
+        "calibration": [
+            {name: _rounded(value) for name, value in dataclasses.asdict(entry).items()}
+            for entry in scores.calibration
+        ],
+    }
+
+
+def _overview_to_json(scores: Scores) -> dict[str, Any]:
+    return {
         "images": scores.images,
         "accuracy": _rounded(scores.accuracy),
-        "accuracy_interval": [_rounded(bound) for bound in scores.accuracy_interval],
+        "accuracy_interval": _to_json(scores.accuracy_interval),
         "macro_f1": _rounded(scores.macro_f1),
-        "macro_f1_interval": [_rounded(bound) for bound in scores.macro_f1_interval],
-        "precision": by_label("precision"),
-        "recall": by_label("recall"),
-        "f1": by_label("f1"),
+        "macro_f1_interval": _to_json(scores.macro_f1_interval),
         "ece": _rounded(scores.ece),
-        "confusion": [list(row) for row in scores.confusion],
+        "ece_interval": _to_json(scores.ece_interval),
     }
+
+
+def _to_json(value: float | Interval) -> Any:  # noqa: ANN401 - a number or a list of two
+    return [_rounded(bound) for bound in value] if isinstance(value, tuple) else _rounded(value)
 
 
 def _rounded(share: float | None) -> float | None:

@@ -122,14 +122,20 @@ class FaceDataset:
         Raises:
             DatasetError: The data set has no FER+ votes.
         """
+        return majority_of_votes(self._require_votes())
+
+    def strict_majority_labels(self) -> NDArray[np.int64]:
+        """Return the FER+ majority by the rules of its authors; see `strict_majority_of_votes`.
+
+        Raises:
+            DatasetError: The data set has no FER+ votes.
+        """
+        return strict_majority_of_votes(self._require_votes())
+
+    def _require_votes(self) -> NDArray[np.int64]:
         if self.votes is None:
             raise DatasetError("FER+ votes are needed; give the file fer2013new.csv.")
-        label_of_column = np.full(len(_VOTE_COLUMNS), -1, dtype=np.int64)
-        label_of_column[_LABEL_VOTE_INDICES] = np.arange(len(LABELS))
-        majority = label_of_column[self.votes.argmax(axis=1)]
-        other_votes = np.delete(self.votes, _LABEL_VOTE_INDICES, axis=1)
-        majority[other_votes.max(axis=1) >= self.votes.max(axis=1)] = -1
-        return majority
+        return self.votes
 
     def soft_targets(self, votes_weight: float) -> NDArray[np.float32]:
         """Return training targets, float32 (N, 7), rows sum to 1.
@@ -155,6 +161,38 @@ class FaceDataset:
         totals = votes.sum(axis=1, keepdims=True)
         distribution = np.where(totals > 0, votes / np.maximum(totals, 1), one_hot)
         return np.asarray((1 - votes_weight) * one_hot + votes_weight * distribution, np.float32)
+
+
+def majority_of_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the class with the most votes as an index into `LABELS`, int64 (N,).
+
+    See `FaceDataset.majority_labels`.
+
+    Args:
+        votes: int64 (N, 10), in FER+ column order.
+    """
+    label_of_column = np.full(len(_VOTE_COLUMNS), -1, dtype=np.int64)
+    label_of_column[_LABEL_VOTE_INDICES] = np.arange(len(LABELS))
+    majority = label_of_column[votes.argmax(axis=1)]
+    other_votes = np.delete(votes, _LABEL_VOTE_INDICES, axis=1)
+    majority[other_votes.max(axis=1) >= votes.max(axis=1)] = -1
+    return majority
+
+
+def strict_majority_of_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the class with more than half of the votes as an index into `LABELS`, int64 (N,).
+
+    The rules of FER+'s authors (Barsoum et al. 2016, "majority voting"): single votes for a class
+    are dropped first, and a picture counts only if one class has more than half of what remains.
+    A row gets -1 where none has, or where it is contempt, unknown or not a face.
+
+    Args:
+        votes: int64 (N, 10), in FER+ column order.
+    """
+    kept = np.where(votes > 1, votes, 0)
+    majority = majority_of_votes(kept)
+    majority[2 * kept.max(axis=1) <= kept.sum(axis=1)] = -1
+    return majority
 
 
 @dataclass(frozen=True, slots=True, eq=False)

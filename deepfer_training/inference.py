@@ -1,7 +1,7 @@
-"""Run Keras and LiteRT models over whole data sets."""
+"""Run Keras, LiteRT and ONNX models over whole data sets."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,13 +29,15 @@ class Predictor(Protocol):
 
 
 def load_predictor(path: Path) -> Predictor:
-    """Load a `.keras` or `.tflite` file. LiteRT uses one thread.
+    """Load a `.keras`, `.tflite` or `.onnx` file. LiteRT and ONNX Runtime use one thread.
 
     Raises:
         ModelFileError: The file is not a model that takes square grey pictures and gives
             probabilities.
     """
-    return KerasPredictor(path) if path.suffix == ".keras" else LiteRtPredictor(path)
+    if path.suffix == ".keras":
+        return KerasPredictor(path)
+    return OnnxPredictor(path) if path.suffix == ".onnx" else LiteRtPredictor(path)
 
 
 class KerasPredictor:
@@ -105,6 +107,43 @@ class LiteRtPredictor:
         return output
 
 
+class OnnxPredictor:
+    """An ONNX model, run by ONNX Runtime on one thread.
+
+    Raises:
+        ModelFileError: See `load_predictor`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        # ONNX Runtime's errors have no common base but this.
+        except (ort_errors.Fail, ort_errors.InvalidProtobuf, RuntimeError, ValueError) as err:
+            raise ModelFileError(f"{path} is not a usable ONNX model: {err}") from err
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if [entry.type for entry in (*inputs, *outputs)] != ["tensor(float)"] * 2:
+            raise ModelFileError(
+                f"{path} takes {_join_types(inputs)} and gives {_join_types(outputs)}, but must "
+                "take and give one tensor(float)."
+            )
+        self._input_name = inputs[0].name
+        self.input_size_px, self.class_count = _check_shapes(
+            str(path), _numeric_shape(inputs[0].shape), _numeric_shape(outputs[0].shape)
+        )
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Predictor.run`."""
+        (output,) = self._session.run(None, {self._input_name: batch})
+        return np.asarray(output, np.float32)
+
+
 def predict(
     predictor: Predictor,
     images: NDArray[np.uint8],
@@ -161,6 +200,15 @@ def _check_size(predictor: Predictor, images: NDArray[np.uint8]) -> None:
             f"The model takes pictures of {size_px}x{size_px} pixels, but the data set has "
             f"{images.shape[2]}x{images.shape[1]}."
         )
+
+
+def _join_types(arguments: Sequence[Any]) -> str:
+    return ", ".join(argument.type for argument in arguments) or "nothing"
+
+
+def _numeric_shape(shape: Sequence[int | str | None]) -> tuple[int | None, ...]:
+    """Return the shape of an ONNX argument with None where a name stands for any size."""
+    return tuple(size if isinstance(size, int) else None for size in shape)
 
 
 def _check_shapes(

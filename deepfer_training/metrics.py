@@ -1,6 +1,7 @@
 """How good predictions are: accuracy, scores of each class, calibration, intervals."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from sklearn.metrics import (
 ECE_BINS = 15
 _RESAMPLES = 1000
 
+Interval: TypeAlias = tuple[float, float]
+"""Bounds of a 95 % bootstrap interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
@@ -21,13 +25,17 @@ class ClassScores:
 
     Attributes:
         precision: Share of the pictures called this class that are of this class.
+        precision_interval: Its 95 % bootstrap interval.
         recall: Share of the pictures of this class that are called so.
+        recall_interval: Its 95 % bootstrap interval.
         f1: Harmonic mean of the two.
         images: Number of pictures of this class.
     """
 
     precision: float
+    precision_interval: Interval
     recall: float
+    recall_interval: Interval
     f1: float
     images: int
 
@@ -58,21 +66,25 @@ class Scores:
     Attributes:
         images: Number of pictures.
         accuracy: Share of pictures whose most probable class is the label.
-        accuracy_interval: Bounds of the 95 % bootstrap interval.
+        accuracy_interval: Its 95 % bootstrap interval.
         macro_f1: Mean of the classes' F1.
-        macro_f1_interval: Bounds of the 95 % bootstrap interval.
+        macro_f1_interval: Its 95 % bootstrap interval.
         ece: Expected calibration error in 15 bins of equal width (Guo et al. 2017,
             arXiv:1706.04599).
+        ece_interval: Its 95 % bootstrap interval.
+        calibration: The bins that hold pictures, in rising order.
         classes: Scores of each class, in label order.
         confusion: Numbers of pictures, a row for each label, a column for each prediction.
     """
 
     images: int
     accuracy: float
-    accuracy_interval: tuple[float, float]
+    accuracy_interval: Interval
     macro_f1: float
-    macro_f1_interval: tuple[float, float]
+    macro_f1_interval: Interval
     ece: float
+    ece_interval: Interval
+    calibration: tuple[CalibrationBin, ...]
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -90,18 +102,27 @@ def score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scor
         labels, predictions, labels=classes, zero_division=0
     )
     confusion = confusion_matrix(labels, predictions, labels=classes)
-    accuracy_interval, macro_f1_interval = _bootstrap_intervals(labels, predictions, len(classes))
+    intervals = _bootstrap_intervals(labels, probabilities)
     return Scores(
         images=len(labels),
         accuracy=float(accuracy_score(labels, predictions)),
-        accuracy_interval=accuracy_interval,
+        accuracy_interval=intervals.accuracy,
         macro_f1=float(
             f1_score(labels, predictions, labels=classes, average="macro", zero_division=0)
         ),
-        macro_f1_interval=macro_f1_interval,
+        macro_f1_interval=intervals.macro_f1,
         ece=expected_calibration_error(labels, probabilities),
+        ece_interval=intervals.ece,
+        calibration=calibration_bins(labels, probabilities),
         classes=tuple(
-            ClassScores(float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            ClassScores(
+                float(precision[i]),
+                intervals.precision[i],
+                float(recall[i]),
+                intervals.recall[i],
+                float(f1[i]),
+                int(support[i]),
+            )
             for i in classes
         ),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
@@ -142,9 +163,8 @@ def calibration_bins(
     """
     confidences = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
-    # A confidence on a border belongs to the bin below it; 0 belongs to the first.
     edges = np.linspace(0, 1, bins + 1)
-    index = np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, bins - 1)
+    index = _bin_numbers(confidences, bins)
     return tuple(
         CalibrationBin(
             low=float(edges[number]),
@@ -172,24 +192,59 @@ def worst_mistakes(
     return np.asarray(wrong[order][:count], np.int64)
 
 
+def _bin_numbers(confidences: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    # A confidence on a border belongs to the bin below it; 0 belongs to the first.
+    edges = np.linspace(0, 1, bins + 1)
+    numbers = np.searchsorted(edges, confidences, side="left") - 1
+    return np.asarray(np.clip(numbers, 0, bins - 1), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Intervals:
+    accuracy: Interval
+    macro_f1: Interval
+    ece: Interval
+    precision: tuple[Interval, ...]
+    recall: tuple[Interval, ...]
+
+
 def _bootstrap_intervals(
-    labels: NDArray[np.int64], predictions: NDArray[np.int64], class_count: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return the 95 % percentile intervals of accuracy and macro-F1, the same in every call."""
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> _Intervals:
+    """Return 95 % intervals from pictures drawn with replacement, the same in every call."""
     rng = np.random.default_rng(0)
+    picture_count, class_count = probabilities.shape
+    predictions = probabilities.argmax(axis=1)
     cells = labels * class_count + predictions
-    accuracies, macro_f1s = np.empty(_RESAMPLES), np.empty(_RESAMPLES)
+    confidences = probabilities.max(axis=1).astype(np.float64)
+    bin_numbers = _bin_numbers(confidences, ECE_BINS)
+    gaps = confidences - (predictions == labels)
+    counts = np.empty((_RESAMPLES, class_count, class_count))
+    eces = np.empty(_RESAMPLES)
     for resample in range(_RESAMPLES):
-        drawn = cells[rng.integers(0, len(cells), len(cells))]
-        counts = np.bincount(drawn, minlength=class_count**2).reshape(class_count, class_count)
-        hits = counts.diagonal()
-        accuracies[resample] = hits.sum() / len(cells)
-        # F1 is hits over the mean of "is this class" and "is called this class".
-        sizes = (counts.sum(axis=0) + counts.sum(axis=1)) / 2
-        macro_f1s[resample] = np.mean(hits / np.maximum(sizes, 1))
-    return _percentiles(accuracies), _percentiles(macro_f1s)
+        drawn = rng.integers(0, picture_count, picture_count)
+        counts[resample] = np.bincount(cells[drawn], minlength=class_count**2).reshape(
+            class_count, class_count
+        )
+        of_bins = np.bincount(bin_numbers[drawn], weights=gaps[drawn], minlength=ECE_BINS)
+        eces[resample] = np.abs(of_bins).sum() / picture_count
+    hits = counts.diagonal(axis1=1, axis2=2)
+    of_class, called = counts.sum(axis=2), counts.sum(axis=1)
+    # F1 is hits over the mean of "is this class" and "is called this class".
+    f1 = hits / np.maximum((of_class + called) / 2, 1)
+    # Chance alone makes bins look off: resampling adds to the error what the sample added before,
+    # so that these bounds are mirrored at the estimate (the "basic" bootstrap).
+    ece = float(np.abs(np.bincount(bin_numbers, weights=gaps)).sum() / picture_count)
+    low, high = _percentiles(eces)
+    return _Intervals(
+        accuracy=_percentiles(hits.sum(axis=1) / picture_count),
+        macro_f1=_percentiles(f1.mean(axis=1)),
+        ece=(max(2 * ece - high, 0.0), max(2 * ece - low, 0.0)),
+        precision=tuple(map(_percentiles, (hits / np.maximum(called, 1)).T)),
+        recall=tuple(map(_percentiles, (hits / np.maximum(of_class, 1)).T)),
+    )
 
 
-def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+def _percentiles(values: NDArray[np.float64]) -> Interval:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

@@ -1,15 +1,23 @@
 """Write the model card of a bundle from what was measured."""
 
-import textwrap
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepfer_training.markdown_text import fill_paragraph, format_percent, make_table
+from deepfer_training.metrics import CalibrationBin
 from deepfer_training.model_files import KERAS_FILE, LITERT_FILE
+from deepfer_training.recipe_description import describe_training
+from deepfer_training.seed_summary import LABEL_SETS, SCORES
 
 CARD_FILE = "MODEL_CARD.md"
 
 _SPLIT = "PrivateTest"
+_LABEL_SET_NAMES = {
+    "fer2013": "FER-2013 labels",
+    "ferplus": "FER+ majority",
+    "ferplus_strict": "FER+ majority, strict",
+}
+_CHARTED = ("fer2013", "ferplus")
 _DATA_OPTIONS = "--data fer2013.csv.xz --ferplus fer2013new.csv"
 
 _LIMITS = """\
@@ -52,10 +60,11 @@ def write_card(bundle: dict[str, Any], folder: Path) -> str:
         _summary(bundle, reported, command),
         _LIMITS,
         _data(reported),
-        _training(bundle),
+        describe_training(bundle),
         _files(bundle, folder),
         _accuracy(reported, command),
-        _confusion(reported, command),
+        *([_seeds(bundle["seeds"], bundle)] if "seeds" in bundle else []),
+        _confusion(bundle, reported, command),
         _calibration(bundle, reported, command),
         _robustness(reported, command),
         _failures(bundle, reported),
@@ -64,14 +73,52 @@ def write_card(bundle: dict[str, Any], folder: Path) -> str:
     return "\n".join(sections)
 
 
+def write_charts(bundle: dict[str, Any], folder: Path) -> list[str]:
+    """Draw the charts that the card shows and return the names of their files.
+
+    Args:
+        bundle: The description of the bundle, with metrics.
+        folder: Folder of the bundle, where the charts go.
+    """
+    from deepfer_training.charts import draw_confusion, draw_reliability, save_figure
+
+    reported, names = bundle["metrics"][LITERT_FILE][_SPLIT], []
+    for label_set in _CHARTED:
+        scores = _scores_on(reported, label_set)
+        if scores is None:
+            continue
+        title = f"{bundle['name']}, {_SPLIT}, {_LABEL_SET_NAMES[label_set]}"
+        bins = [CalibrationBin(**entry) for entry in scores["calibration"]]
+        for kind, figure in (
+            ("confusion", draw_confusion(scores["confusion"], list(scores["recall"]), title)),
+            ("reliability", draw_reliability(bins, title)),
+        ):
+            names.append(f"{kind}_{label_set}.png")
+            save_figure(figure, folder / names[-1])
+    return names
+
+
+def _scores_on(reported: dict[str, Any], label_set: str) -> dict[str, Any] | None:
+    return reported if label_set == "fer2013" else reported.get(label_set)
+
+
+def _show_charts(bundle: dict[str, Any], kind: str) -> str:
+    """Return the charts of a kind in Markdown, side by side."""
+    return "\n".join(
+        f"![{kind}, {_LABEL_SET_NAMES[label_set]}]({kind}_{label_set}.png)"
+        for label_set in _CHARTED
+        if f"{kind}_{label_set}.png" in bundle["charts"]
+    )
+
+
 def _summary(bundle: dict[str, Any], reported: dict[str, Any], command: str) -> str:
     ferplus = reported["ferplus"]
-    votes = f", {_percent(ferplus['accuracy'])} against the FER+ majority" if ferplus else ""
+    votes = f", {format_percent(ferplus['accuracy'])} against the FER+ majority" if ferplus else ""
     size_px = bundle["input"]["size_px"]
-    what = _paragraph(
+    what = fill_paragraph(
         f"A convolutional network that looks at one face, {size_px}x{size_px} grey pixels, and "
         f"gives the probabilities of seven expressions: {', '.join(bundle['labels'])}. On "
-        f"FER-2013's {_SPLIT} split it is right for {_percent(reported['accuracy'])} of the "
+        f"FER-2013's {_SPLIT} split it is right for {format_percent(reported['accuracy'])} of the "
         f"pictures{votes} (one picture, one pass, no test-time augmentation)."
     )
     return f"""\
@@ -91,11 +138,11 @@ def _data(reported: dict[str, Any]) -> str:
     agrees = (
         ""
         if agreement is None
-        else f" Its majority agrees with the original label on {_percent(agreement)} of the "
+        else f" Its majority agrees with the original label on {format_percent(agreement)} of the "
         f"{_SPLIT} pictures that have one, so there are two figures for every model, and no model "
         "can be best at both."
     )
-    text = _paragraph(
+    text = fill_paragraph(
         "FER-2013 (Goodfellow et al. 2013, arXiv:1307.0414) holds 35,887 grey faces of 48x48 "
         "pixels that a web search for emotion words found: many posed and acted expressions, some "
         "drawings, labelled by search word and sorted by few people. Human agreement with its "
@@ -107,97 +154,21 @@ def _data(reported: dict[str, Any]) -> str:
     return f"## Data\n\n{text}\n\n{_PEOPLE}"
 
 
-def _training(bundle: dict[str, Any]) -> str:
-    provenance = bundle["provenance"]
-    recipe, training = provenance["recipe"], provenance["training"]
-    if recipe is None:
-        return "## Training\n\nThe exported model came without a record of its training.\n"
-    head = provenance["head"] or {"votes_weight": 0.0, "class_balance": 0.0}
-    votes, others = head["votes_weight"], _other_heads(recipe, head)
-    optimization, network = recipe["optimization"], recipe["network"]
-    targets = {
-        0.0: "The targets are the original labels of FER-2013.",
-        1.0: "The targets are the shares of the FER+ voters for each of the seven classes.",
-    }.get(
-        votes,
-        f"Each target is {_percent(1 - votes, 0)} original label of FER-2013 and "
-        f"{_percent(votes, 0)} share of the FER+ voters for each of the seven classes.",
-    )
-    rows = [
-        ("network", _describe_network(network)),
-        ("trained together with", ", ".join(others) or "nothing else"),
-        ("class balance", f"a picture counts by its class's frequency to the power of "
-         f"-{head['class_balance']:g}"),
-        ("epochs", f"{optimization['epochs']}, batches of {optimization['batch_size']}"),
-        ("optimizer", f"SGD, Nesterov momentum {optimization['momentum']}, cosine schedule from "
-         f"{optimization['learning_rate']} after {optimization['warmup_epochs']} epochs of "
-         f"warm-up, decoupled weight decay {optimization['weight_decay']}"),
-        ("weights kept", f"moving average, momentum {optimization['ema_momentum']}, of the last "
-         "epoch: no checkpoint is picked by its score"),
-        ("label smoothing", str(optimization["label_smoothing"])),
-        ("augmentation", _describe_augmentation(recipe["augmentation"])),
-        ("precision", recipe["dtype_policy"]),
-        ("seed", str(recipe["seed"])),
-    ]  # fmt: skip
-    if training is not None:
-        rows.append(("SHA-256 of the data", f"`{training['data_sha256']}`"))
-        known = {
-            name: training[name] for name in ("python", "keras", "numpy") if name in training
-        } | training.get("versions", {})
-        rows.append(("versions", ", ".join(f"{name} {value}" for name, value in known.items())))
-        if "command" in training:
-            rows.append(("command", f"`{training['command']}`"))
-    return f"## Training\n\n{_paragraph(targets)}\n\n{_table(('', ''), rows)}"
-
-
-def _other_heads(recipe: dict[str, Any], head: dict[str, Any]) -> list[str]:
-    """Describe what the network learnt beside this head, with all but the last layer shared."""
-    return [
-        f"{other['name']} ({_percent(other['votes_weight'], 0)} votes)"
-        for other in recipe["heads"]
-        if other != head
-    ]
-
-
-def _describe_network(network: dict[str, Any]) -> str:
-    stem = f"stem of {network['stem_width']} channels, " if network["stem_width"] else ""
-    stages = [
-        f"{blocks} x {width}"
-        for blocks, width in zip(network["blocks"], network["widths"], strict=True)
-    ]
-    return f"VGG-like, {stem}stages of {_join(stages)} channels, dropout {network['dropout']}"
-
-
-def _describe_augmentation(augmentation: dict[str, Any]) -> str:
-    parts = [
-        f"rotation up to {augmentation['rotation_deg']:g}°",
-        f"scale ±{_percent(augmentation['scale'], 0)}",
-        f"shift {_percent(augmentation['shift'], 0)}",
-        f"contrast ±{_percent(augmentation['contrast'], 0)}",
-        f"brightness ±{_percent(augmentation['brightness'], 0)}",
-        f"{_percent(augmentation['blur_probability'], 0)} blurred with a standard deviation up to "
-        f"{augmentation['blur_sigma_px']:g} px",
-        f"{_percent(augmentation['jpeg_probability'], 0)} compressed as JPEG of quality "
-        f"{augmentation['jpeg_quality_min']} or more",
-        f"a rectangle erased in {_percent(augmentation['erasing_probability'], 0)} of the "
-        "pictures",
-    ]
-    return ", ".join((["mirrored"] if augmentation["horizontal_flip"] else []) + parts)
-
-
 def _files(bundle: dict[str, Any], folder: Path) -> str:
-    name = bundle["name"]
+    name, left_out = bundle["name"], bundle["left_out"]
     rows = []
     for file, metrics in bundle["metrics"].items():
         private = metrics[_SPLIT]
         comparison = private.get("comparison")
+        is_here = file not in left_out
+        size = (folder / file).stat().st_size if is_here else left_out[file]["size_bytes"]
         rows.append(
             (
-                f"`{file}`",
-                f"{(folder / file).stat().st_size / 1e6:.2f} MB",
-                _percent(metrics["PublicTest"]["accuracy"], 2),
-                _percent(private["accuracy"], 2),
-                _percent(private["ferplus"]["accuracy"], 2) if private["ferplus"] else "-",
+                f"`{file}`" if is_here else f"`{file}`, left out",
+                f"{size / 1e6:.2f} MB",
+                format_percent(metrics["PublicTest"]["accuracy"], 2),
+                format_percent(private["accuracy"], 2),
+                format_percent(private["ferplus"]["accuracy"], 2) if private["ferplus"] else "-",
                 "-" if comparison is None else f"{comparison['largest_difference']:.2g}",
                 f"{private['ms_per_face']:.2f} ms",
             )
@@ -205,17 +176,32 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
     headings = ("file", "size", "PublicTest", _SPLIT, f"{_SPLIT}, FER+", "difference", "a face")
     files = f"models/{name}/"
     size_px, margin = bundle["input"]["size_px"], bundle["input"]["crop_margin"]
-    model_input = _paragraph(
+    model_input = fill_paragraph(
         f"They take float32 (batch, {size_px}, {size_px}, 1), grey values from 0 to 255, and give "
         "probabilities; scaling is inside the model. The crop is a square around the face with a "
-        f"border of {_percent(margin, 0)} of the face box's side on every side."
+        f"border of {format_percent(margin, 0)} of the face box's side on every side."
     )
-    measured = _paragraph(
+    measured = fill_paragraph(
         "Columns: accuracy on PublicTest and PrivateTest against the original labels, and against "
         f"the FER+ majority; the largest difference of any probability of any {_SPLIT} picture "
-        "from the Keras model; the median time for one face alone, LiteRT on one thread "
-        f"({bundle['provenance']['export']['machine']}, busy with other work)."
+        "from the Keras model; the median time for one face alone, LiteRT and ONNX Runtime on one "
+        f"thread ({bundle['provenance']['export']['machine']}, busy with other work)."
     )
+    elsewhere = fill_paragraph(
+        "Every file was checked against the Keras model on the whole of PublicTest before it was "
+        "written."
+        + (
+            " What is marked as left out was made and measured with the others, but is not kept "
+            "here, to save space; this makes it again:"
+            if left_out
+            else ""
+        )
+    )
+    if left_out:
+        elsewhere += (
+            f"\n\n    deepfer export {files}{KERAS_FILE} --calibrate none \\\n"
+            f"        {_DATA_OPTIONS} --output FOLDER"
+        )
     return f"""\
 ## Files
 
@@ -223,7 +209,9 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
 
 {measured}
 
-{_table(headings, rows)}
+{elsewhere}
+
+{make_table(headings, rows)}
     deepfer evaluate {files}FILE {_DATA_OPTIONS} \\
         --split {_SPLIT} --compare {files}{KERAS_FILE} --json    # or --split PublicTest
 """
@@ -231,30 +219,57 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
 
 def _accuracy(reported: dict[str, Any], command: str) -> str:
     ferplus = reported["ferplus"]
-    rows = [("FER-2013", *_overview(reported))]
-    if ferplus:
-        rows.append(("FER+ majority", *_overview(ferplus)))
+    rows = [
+        (f"{_LABEL_SET_NAMES[label_set]}{suffix}", *_overview(scores))
+        for values, suffix in ((reported, ""), (reported.get("tta"), ", with mirror image"))
+        if values is not None
+        for label_set in LABEL_SETS
+        if (scores := _scores_on(values, label_set)) is not None
+    ]
     columns = [reported] + ([ferplus] if ferplus else [])
     class_rows = [
         (
             label,
-            *(_percent(column[name][label]) for column in columns for name in _CLASS_SCORES),
+            *(format_percent(column[name][label]) for column in columns for name in _CLASS_SCORES),
         )
         for label in reported["recall"]
     ]
     headings = ["class", "precision", "recall", "F1"]
     if ferplus:
         headings += [f"{heading}, FER+" for heading in headings[1:]]
+    explained = _explain_labels(reported)
     return f"""\
 ## Accuracy
 
-With 95 % bootstrap intervals. Pictures whose FER+ majority is contempt, unknown or not a face, or
-that have no votes, are left out of the second line.
+{explained}
 
-{_table(("labels", "images", "accuracy", "macro-F1", "calibration error"), rows)}
-{_table(headings, class_rows)}
-    {command}
+{make_table(("labels", "images", "accuracy", "macro-F1", "calibration error"), rows)}
+{make_table(headings, class_rows)}
+    {command}{" --tta" if "tta" in reported else ""}
 """
+
+
+def _explain_labels(reported: dict[str, Any]) -> str:
+    sentences = ["With 95 % bootstrap intervals."]
+    if reported["ferplus"]:
+        left_out = reported["images"] - reported["ferplus"]["images"]
+        sentences.append(
+            f"FER+ majority: {left_out} pictures whose majority is contempt, unknown or not a "
+            "face, or that have no votes, are left out."
+        )
+    if reported["ferplus_strict"]:
+        left_out = reported["images"] - reported["ferplus_strict"]["images"]
+        sentences.append(
+            "Strict: by the rules of FER+'s authors, which published figures use, single votes "
+            "are dropped and a picture counts only if one class has more than half of the rest; "
+            f"{left_out} are left out. (Published figures count contempt as an eighth class.)"
+        )
+    if "tta" in reported:
+        sentences.append(
+            'Rows "with mirror image" take two passes: '
+            f"{reported['tta']['method']}. deepfer itself does not do that."
+        )
+    return fill_paragraph(" ".join(sentences))
 
 
 _CLASS_SCORES = ("precision", "recall", "f1")
@@ -263,13 +278,56 @@ _CLASS_SCORES = ("precision", "recall", "f1")
 def _overview(scores: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(scores["images"]),
-        f"{_percent(scores['accuracy'])} ({_interval(scores['accuracy_interval'])})",
+        f"{format_percent(scores['accuracy'])} ({_interval(scores['accuracy_interval'])})",
         f"{scores['macro_f1']:.3f} ({_interval(scores['macro_f1_interval'], 1, 3)})",
-        f"{scores['ece']:.3f}",
+        f"{scores['ece']:.3f} ({_interval(scores['ece_interval'], 1, 3)})",
     )
 
 
-def _confusion(reported: dict[str, Any], command: str) -> str:
+_SCORE_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "worst_recall": "recall of the worst class",
+    "ece": "calibration error",
+}
+
+
+def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
+    summary, models = seeds["summary"], seeds["models"]
+    recipe = bundle["provenance"]["recipe"]
+    text = fill_paragraph(
+        f"The same recipe, trained {len(models)} times from other seeds (other initial weights, "
+        "order and augmentation), each calibrated alike and measured on "
+        f"{seeds['split']} in one pass. This bundle holds seed {recipe['seed']}. Mean ± standard "
+        "deviation, and the smallest and largest value:"
+    )
+    rows = [
+        (
+            f"{_LABEL_SET_NAMES[label_set]}: {_SCORE_NAMES[name]}",
+            f"{_score(name, spread['mean'])} ± {_score(name, spread['std'])}",
+            f"{_score(name, spread['min'])} to {_score(name, spread['max'])}",
+            *(_score(name, model[label_set][name]) for model in models),
+        )
+        for label_set in LABEL_SETS
+        for name in SCORES
+        if (spread := (_scores_on(summary, label_set) or {}).get(name)) is not None
+    ]
+    headings = ("score", "mean", "range", *(f"seed {model['seed']}" for model in models))
+    return f"""\
+## Seeds
+
+{text}
+
+{make_table(headings, rows)}
+    deepfer evaluate MODEL_OF_EACH_SEED… {_DATA_OPTIONS} --split {seeds["split"]}
+"""
+
+
+def _score(name: str, value: float) -> str:
+    return format_percent(value) if name in ("accuracy", "worst_recall") else f"{value:.3f}"
+
+
+def _confusion(bundle: dict[str, Any], reported: dict[str, Any], command: str) -> str:
     labels = list(reported["recall"])
     rows = [
         (f"**{label}**", *(str(count) for count in counts))
@@ -280,8 +338,10 @@ def _confusion(reported: dict[str, Any], command: str) -> str:
 
 The FER-2013 label down, the model's answer across.
 
-{_table(("", *labels), rows)}
+{make_table(("", *labels), rows)}
     {command}
+
+{_show_charts(bundle, "confusion")}
 """
 
 
@@ -297,7 +357,7 @@ def _calibration(bundle: dict[str, Any], reported: dict[str, Any], command: str)
         f"{names[calibration['labels']]}: the expected calibration error there went from "
         f"{calibration['ece_before']:.3f} to {calibration['ece_after']:.3f}."
     )
-    text = _paragraph(
+    text = fill_paragraph(
         f"{how} On {_SPLIT} it is {reported['ece']:.3f} against the original labels{votes} "
         "(15 bins). The two label sets disagree, so the probabilities cannot fit both."
     )
@@ -307,22 +367,26 @@ def _calibration(bundle: dict[str, Any], reported: dict[str, Any], command: str)
 {text}
 
     {command}
+
+{_show_charts(bundle, "reliability")}
 """
 
 
 def _robustness(reported: dict[str, Any], command: str) -> str:
     ferplus = reported["ferplus"]
-    unchanged = ("as they are", _percent(reported["accuracy"]),
-                 _percent(ferplus["accuracy"]) if ferplus else "-")  # fmt: skip
+    unchanged = ("as they are", format_percent(reported["accuracy"]),
+                 format_percent(ferplus["accuracy"]) if ferplus else "-")  # fmt: skip
     rows = [unchanged] + [
         (
             change,
-            _percent(values["accuracy"]),
-            "-" if values["ferplus_accuracy"] is None else _percent(values["ferplus_accuracy"]),
+            format_percent(values["accuracy"]),
+            "-"
+            if values["ferplus_accuracy"] is None
+            else format_percent(values["ferplus_accuracy"]),
         )
         for change, values in reported.get("robustness", {}).items()
     ]
-    text = _paragraph(
+    text = fill_paragraph(
         f"Accuracy on {_SPLIT} when every picture is changed in one way. Shifts go in a random "
         "direction and rotations to a random side; borders repeat the edge of the picture."
     )
@@ -331,32 +395,44 @@ def _robustness(reported: dict[str, Any], command: str) -> str:
 
 {text}
 
-{_table(("change", "FER-2013 labels", "FER+ majority"), rows)}
+{make_table(("change", "FER-2013 labels", "FER+ majority"), rows)}
     {command} --robustness
 """
 
 
 def _failures(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
-    recall = reported["recall"]
+    # Judged by the labels that the model is for.
+    calibrated_for = bundle["provenance"]["calibration"]["labels"]
+    label_set = "ferplus" if calibrated_for == "ferplus" else "fer2013"
+    meant = _scores_on(reported, label_set) or reported
+    recall = meant["recall"]
     labels = list(recall)
     weakest = sorted(labels, key=lambda label: recall[label])[:3]
     lines = [
-        f"- {label.capitalize()} is recognised in {_percent(recall[label])} of the pictures; "
-        f"{_mistakes(label, labels, reported['confusion'])}."
+        f"- {label.capitalize()} is recognised in {format_percent(recall[label])} of the "
+        f"{sum(meant['confusion'][labels.index(label)])} pictures; "
+        f"{_mistakes(label, labels, meant['confusion'])}."
         for label in weakest
     ]
     changes = reported.get("robustness", {})
     if changes:
-        worst = min(changes, key=lambda change: float(changes[change]["accuracy"]))
-        fall = reported["accuracy"] - changes[worst]["accuracy"]
+        score = "ferplus_accuracy" if label_set == "ferplus" else "accuracy"
+        worst = min(changes, key=lambda change: float(changes[change][score]))
+        fall = meant["accuracy"] - changes[worst][score]
         lines.append(f'- Of the changes above, "{worst}" costs most: {100 * fall:.1f} points.')
     lines += [
         "- Profiles, hands before the face, masks and very small faces are rare in the data.",
         "- It has seen single grey pictures only: it knows nothing of colour, motion, voice, "
         "context or of how somebody's face looks at rest.",
     ]
-    paragraphs = [_paragraph(line).replace("\n", "\n  ") for line in lines]
-    return "## Where it fails\n\n" + "\n".join(paragraphs) + "\n"
+    paragraphs = [fill_paragraph(line).replace("\n", "\n  ") for line in lines]
+    introduction = f"By the labels that it is for, {_LABEL_SET_NAMES[label_set]}:"
+    faces = fill_paragraph(
+        "The faces that the model is most wrong about, with what it takes them for, are drawn by "
+        "`deepfer train` into the run folder (`*_mistakes.png`). They are not shown here: the "
+        "pictures of FER-2013 may not be passed on."
+    )
+    return f"## Where it fails\n\n{introduction}\n\n" + "\n".join(paragraphs) + f"\n\n{faces}\n"
 
 
 def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
@@ -366,7 +442,7 @@ def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
     )
     total = max(sum(row), 1)
     return "it is taken for " + " and ".join(
-        f"{other} in {_percent(row[labels.index(other)] / total)}" for other in others[:2]
+        f"{other} in {format_percent(row[labels.index(other)] / total)}" for other in others[:2]
     )
 
 
@@ -383,27 +459,5 @@ def _rerun(bundle: dict[str, Any], command: str) -> str:
     )
 
 
-def _table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
-    headings = list(headings)
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def _paragraph(text: str) -> str:
-    # A number and its unit stay on one line: textwrap breaks at ordinary blanks only.
-    filled = textwrap.fill(
-        text.replace(" %", "\u00a0%"), width=99, break_long_words=False, break_on_hyphens=False
-    )
-    return filled.replace("\u00a0", " ")
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
 def _interval(bounds: list[float], factor: float = 100, digits: int = 1) -> str:
     return f"{factor * bounds[0]:.{digits}f} to {factor * bounds[1]:.{digits}f}"
-
-
-def _join(values: Sequence[object]) -> str:
-    return ", ".join(str(value) for value in values)

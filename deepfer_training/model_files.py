@@ -7,6 +7,9 @@ A bundle is a folder with model files and `bundle.json`, format 1:
      "input": {"size_px": 48, "channels": 1, "crop_margin": 0.1},
      "files": {"model.tflite": {"sha256": "…"}, "model.keras": {"sha256": "…"}},
      "metrics": {…}, "provenance": {…}}
+
+`files` names what the folder holds; `metrics` may name further files that were measured and left
+out, see `deepfer export --without`.
 """
 
 import hashlib
@@ -21,7 +24,11 @@ BUNDLE_FILE = "bundle.json"
 BUNDLE_FORMAT = 1
 KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
-MODEL_SUFFIXES = (".tflite", ".keras")
+FLOAT16_FILE = "model_float16.tflite"
+INT8_FILE = "model_int8.tflite"
+ONNX_FILE = "model.onnx"
+MODEL_SUFFIXES = (".tflite", ".keras", ".onnx")
+MODEL_FILE_HELP = ".tflite, .keras or .onnx file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ def find_model(model: str | Path) -> ModelFile:
 
     Args:
         model: Name of a bundle that comes with deepfer, a bundle folder, a run folder of
-            `deepfer train` with one model, or a `.tflite` or `.keras` file.
+            `deepfer train` with one model, or a `.tflite`, `.keras` or `.onnx` file.
 
     Raises:
         ModelFileError: There is no such model, or its bundle is wrong or does not fit the file.
@@ -58,9 +65,7 @@ def find_model(model: str | Path) -> ModelFile:
     if path.is_file() and path.suffix in MODEL_SUFFIXES:
         return describe_model_file(path)
     if path.exists():
-        raise ModelFileError(
-            f"{path} is neither a folder nor a {' or '.join(MODEL_SUFFIXES)} file."
-        )
+        raise ModelFileError(f"{path} is neither a folder nor a {MODEL_FILE_HELP}.")
     names = shipped_models()
     if str(model) in names:
         return _model_in(names[str(model)])
@@ -129,6 +134,28 @@ def read_bundle(folder: Path) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError) as err:
         raise ModelFileError(f"{path} is no description of a bundle: {err!r}.") from err
     return dict(bundle)
+
+
+def format_json(value: Any, *, width: int = 99) -> str:  # noqa: ANN401 - whatever JSON holds
+    """Return JSON to be read by people: what fits into a line stays in one."""
+    return _format_json(value, 0, width) + "\n"
+
+
+def _format_json(value: Any, indent: int, width: int) -> str:  # noqa: ANN401
+    text = json.dumps(value, ensure_ascii=False)
+    if indent + len(text) <= width or not isinstance(value, dict | list) or not value:
+        return text
+    inner = indent + 2
+    if isinstance(value, dict):
+        parts = [
+            f"{json.dumps(key, ensure_ascii=False)}: {_format_json(item, inner, width)}"
+            for key, item in value.items()
+        ]
+    else:
+        parts = [_format_json(item, inner, width) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    lines = ",\n".join(" " * inner + part for part in parts)
+    return f"{opening}\n{lines}\n{' ' * indent}{closing}"
 
 
 def file_sha256(path: Path) -> str:

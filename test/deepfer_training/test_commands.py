@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from deepfer_training.commands import evaluate, export, train
 from deepfer_training.config import TrainingConfig
-from deepfer_training.fer2013 import LABELS
+from deepfer_training.fer2013 import LABELS, FaceDataset
 
 pytest.importorskip("tensorflow", reason="training needs TensorFlow")
 
@@ -38,6 +38,8 @@ def test_train_evaluate_and_export_as_a_user_would(
     assert "holds a run already. Give --resume" in again.stderr
     assert _run(train, recipe, *data, "--output", run, "--resume").exit_code == 0
 
+    # Whatever Keras runs on elsewhere: TensorFlow converts.
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     exported = _run(export, run, "--output", bundle, *data)
     assert exported.exit_code == 0, exported.output
     assert exported.stdout == f"Bundle: {bundle}\n"
@@ -49,7 +51,7 @@ def test_train_evaluate_and_export_as_a_user_would(
         "deepfer export run --output tiny --data fer2013.csv --ferplus fer2013new.csv"
     )
 
-    evaluated = _run(evaluate, bundle, *data, "--json", "--robustness")
+    evaluated = _run(evaluate, bundle, *data, "--json", "--robustness", "--tta")
     assert evaluated.exit_code == 0, evaluated.output
     (line,) = evaluated.stdout.splitlines()
     measured = json.loads(line)
@@ -90,6 +92,72 @@ def test_assumed_labels_are_said(tiny_run: Path, tiny_files: tuple[Path, Path]) 
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["model"] == "tiny"
     assert "no bundle.json beside it: its outputs are taken for the seven" in result.stderr
+
+
+def test_several_models_are_summed_up(tiny_bundle: Path, tiny_files: tuple[Path, Path]) -> None:
+    data = ("--data", tiny_files[0], "--ferplus", tiny_files[1], "--split", "PublicTest")
+    models = (tiny_bundle, tiny_bundle / "model_int8.tflite", tiny_bundle / "model.onnx")
+
+    printed = _run(evaluate, *models, *data, "--tta")
+    result = _run(evaluate, *models, *data, "--json")
+
+    assert printed.exit_code == result.exit_code == 0, printed.output + result.output
+    *values, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [entry["file"] for entry in values] == [
+        "model.tflite",
+        "model_int8.tflite",
+        "model.onnx",
+    ]
+    (alone,) = _run(evaluate, tiny_bundle, *data, "--json").stdout.splitlines()
+    assert {**json.loads(alone), "ms_per_face": 0} == {**values[0], "ms_per_face": 0}
+    summary = last["summary"]
+    assert (summary["split"], summary["models"]) == ("PublicTest", 3)
+    accuracies = [entry["accuracy"] for entry in values]
+    assert summary["accuracy"]["mean"] == pytest.approx(sum(accuracies) / 3, abs=1e-6)
+    assert summary["accuracy"]["max"] == max(accuracies)
+    assert {"mean", "std", "min", "max"} == set(summary["ferplus"]["worst_recall"])
+    for text in ("mean ± std. deviation", "model.onnx", "PublicTest, FER+ strict, TTA"):
+        assert text in printed.stdout
+
+
+def test_a_comparison_is_of_one_model(tiny_bundle: Path, tiny_files: tuple[Path, Path]) -> None:
+    models = (tiny_bundle, tiny_bundle)
+
+    result = _run(evaluate, *models, "--data", tiny_files[0], "--compare", tiny_bundle)
+
+    assert result.exit_code == 2
+    assert "--compare takes one MODEL" in result.stderr
+
+
+@pytest.mark.parametrize("file", ["model_float16.tflite", "model.onnx", "model.keras"])
+def test_every_file_is_evaluated(
+    tiny_bundle: Path, tiny_files: tuple[Path, Path], file: str
+) -> None:
+    result = _run(evaluate, tiny_bundle / file, "--data", tiny_files[0], "--json")
+
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.stdout)
+    assert (values["file"], values["ferplus"]) == (file, None)
+
+
+def test_a_folder_of_pictures_is_evaluated(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    shown = tiny_dataset.split("PrivateTest")
+    for number, (image, label) in enumerate(zip(shown.images, shown.labels, strict=True)):
+        if LABELS[label] not in ("disgust", "fear"):
+            folder = tmp_path / "test" / LABELS[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{number}.png")
+
+    result = _run(evaluate, tiny_bundle, "--data", tmp_path, "--json")
+
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.stdout)
+    assert values["images"] == 30
+    assert values["recall"]["fear"] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +102,18 @@ def test_tables(tiny_files: tuple[Path, Path], tiny_dataset: FaceDataset) -> Non
     assert ["happy", "16", "6", "6", "28"] in cells
     assert ["all", "112", "42", "42", "196"] in cells
     assert "By FER+ majority" in result.stdout
+    assert re.search(r"same majority for at most (9\d|100)\.\d % of PrivateTest", result.stdout)
     assert "0 blank pictures" in result.stdout
     assert "0 pictures that are not 48x48" in result.stdout
+
+
+def test_what_a_model_can_reach_is_told_for_every_split(tiny_files: tuple[Path, Path]) -> None:
+    result = _run(tiny_files[0], "--ferplus", tiny_files[1], "--json")
+
+    ceilings = json.loads(result.stdout)["ferplus_ceiling"]
+    assert list(ceilings) == ["Training", "PublicTest", "PrivateTest"]
+    # Nine of ten voters agree.
+    assert all(0.99 < ceiling["majority"] <= 1 for ceiling in ceilings.values())
 
 
 def test_json(tiny_files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -119,6 +130,7 @@ def test_json(tiny_files: tuple[Path, Path], tmp_path: Path) -> None:
     assert report["form"] == "table"
     assert report["counts"]["PublicTest"]["neutral"] == 6
     assert report["ferplus_majority"] is None
+    assert report["ferplus_ceiling"] is None
     assert report["blank"] == {"count": 0, "examples": []}
     assert report["wrong_sizes"] == {"count": 0, "examples": [], "sizes": {"48x48": 196}}
 

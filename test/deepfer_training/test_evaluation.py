@@ -10,6 +10,7 @@ from deepfer_training.errors import ModelFileError
 from deepfer_training.evaluation import Reference, count_predictions, evaluate
 from deepfer_training.evaluation_tables import print_evaluation
 from deepfer_training.fer2013 import LABELS, FaceDataset
+from deepfer_training.inference import load_predictor, predict
 from deepfer_training.model_files import ModelFile, find_model
 from deepfer_training.robustness import CHANGES
 
@@ -77,6 +78,64 @@ def test_robustness_and_comparison(tiny_bundle: Path, tiny_dataset: FaceDataset)
     assert sum(counts) == count_predictions(faces, robustness=True)
 
 
+def test_the_strict_majority_is_measured_beside_the_other(
+    tiny_bundle: Path, tiny_dataset: FaceDataset
+) -> None:
+    faces = tiny_dataset.split("PrivateTest")
+    assert faces.votes is not None
+    votes = faces.votes.copy()
+    # Without single votes, five of nine are more than half; four of ten are not.
+    votes[:10] = [0, 0, 0, 5, 0, 0, 4, 0, 0, 1]
+    votes[:5] = [0, 0, 0, 4, 0, 0, 4, 2, 0, 0]
+    changed = FaceDataset(faces.images, faces.labels, faces.splits, votes)
+
+    values = evaluate(find_model(tiny_bundle), changed, "PrivateTest").to_json()
+
+    assert values["ferplus"]["images"] == 42
+    assert values["ferplus_strict"]["images"] == 37
+    assert {"images", "accuracy", "macro_f1", "ece"} <= set(values["ferplus_strict"])
+
+
+def test_the_mirror_image_is_a_separate_object(
+    tiny_bundle: Path, tiny_dataset: FaceDataset
+) -> None:
+    faces = tiny_dataset.split("PublicTest")
+    model = find_model(tiny_bundle)
+    counts: list[int] = []
+
+    plain = evaluate(model, faces, "PublicTest").to_json()
+    both = evaluate(model, faces, "PublicTest", tta=True, on_progress=counts.append).to_json()
+
+    tta = both.pop("tta")
+    for values in (plain, both):
+        del values["ms_per_face"]
+    assert both == plain
+    assert "mirror image" in tta["method"]
+    straight, mirrored = (
+        predict(load_predictor(model.path), images)
+        for images in (faces.images, faces.images[:, :, ::-1])
+    )
+    answers = ((straight + mirrored) / 2).argmax(axis=1)
+    assert tta["accuracy"] == pytest.approx(np.mean(answers == faces.labels), abs=1e-6)
+    assert {"images", "accuracy", "macro_f1", "recall", "ece"} <= set(tta["ferplus"])
+    assert sum(counts) == count_predictions(faces, robustness=False, tta=True) == 84
+
+
+def test_every_figure_has_an_interval(tiny_bundle: Path, tiny_dataset: FaceDataset) -> None:
+    faces = tiny_dataset.split("PrivateTest")
+
+    values = evaluate(find_model(tiny_bundle), faces, "PrivateTest").to_json()
+
+    for name in ("accuracy", "macro_f1", "ece"):
+        low, high = values[f"{name}_interval"]
+        assert low <= values[name] <= high
+    for name in ("precision", "recall"):
+        for label in LABELS:
+            low, high = values[f"{name}_interval"][label]
+            assert low <= values[name][label] <= high
+    assert sum(entry["images"] for entry in values["calibration"]) == 42
+
+
 def test_outputs_in_another_order_are_put_right(
     tiny_bundle: Path, tiny_dataset: FaceDataset
 ) -> None:
@@ -117,15 +176,25 @@ def test_tables_show_every_class_and_change(tiny_bundle: Path, tiny_dataset: Fac
         find_model(tiny_bundle),
         tiny_dataset.split("PublicTest"),
         "PublicTest",
+        tta=True,
         robustness=True,
         reference=Reference("other.keras", np.full((42, 7), 1 / 7, np.float32)),
     )
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=140, record=True, file=io.StringIO())
 
     print_evaluation(evaluation, console)
 
     text = console.export_text()
     assert "tiny (model.tflite) on PublicTest" in text
     assert f"{evaluation.fer2013.accuracy:.3f}" in text
-    for word in (*LABELS, *CHANGES, "By FER+ majority", "Confusion", "Against other.keras"):
+    for word in (
+        *LABELS,
+        *CHANGES,
+        "FER+ strict, TTA",
+        "mirror image",
+        "By FER+ majority",
+        "Confusion: FER-2013 label",
+        "Confusion: FER+ majority",
+        "Against other.keras",
+    ):
         assert word in text

@@ -14,12 +14,23 @@ from deepfer_training.model_files import file_sha256, find_model, read_bundle
 
 pytest.importorskip("tensorflow", reason="exporting needs TensorFlow")
 
-_FILES = ("model.keras", "model.tflite", "model_int8.tflite")
+_FILES = (
+    "model.keras",
+    "model.tflite",
+    "model_float16.tflite",
+    "model_int8.tflite",
+    "model.onnx",
+)
+_CHARTS = tuple(
+    f"{kind}_{labels}.png"
+    for labels in ("fer2013", "ferplus")
+    for kind in ("confusion", "reliability")
+)
 
 
 @pytest.fixture
 def float_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the int8 file, which takes longest to make."""
+    """Make the float32 file only: the others take longer."""
     from deepfer_training import export
 
     monkeypatch.setattr(export, "FORMATS", export.FORMATS[:1])
@@ -30,6 +41,7 @@ def test_a_bundle_is_whole(tiny_bundle: Path) -> None:
 
     assert {path.name for path in tiny_bundle.iterdir()} == {
         *_FILES,
+        *_CHARTS,
         "bundle.json",
         "MODEL_CARD.md",
     }
@@ -38,6 +50,8 @@ def test_a_bundle_is_whole(tiny_bundle: Path) -> None:
     assert bundle["files"] == {
         file: {"sha256": file_sha256(tiny_bundle / file)} for file in _FILES
     }
+    assert bundle["left_out"] == {}
+    assert tuple(bundle["charts"]) == _CHARTS
     assert bundle["runtime_file"] == "model_int8.tflite"
     # Nothing is left of the folder that it was prepared in.
     assert [path.name for path in tiny_bundle.parent.iterdir()] == ["tiny"]
@@ -56,11 +70,14 @@ def test_the_bundle_says_how_it_came_about(tiny_bundle: Path, tiny_run: Path) ->
 
 
 def test_all_files_say_nearly_the_same(tiny_bundle: Path, tiny_dataset: FaceDataset) -> None:
-    by_keras, by_float, by_int8 = (
+    by_keras, by_float, by_float16, by_int8, by_onnx = (
         predict(load_predictor(tiny_bundle / file), tiny_dataset.images) for file in _FILES
     )
 
     np.testing.assert_allclose(by_float, by_keras, atol=1e-5)
+    np.testing.assert_allclose(by_onnx, by_keras, atol=1e-5)
+    np.testing.assert_allclose(by_float16, by_keras, atol=1e-2)
+    assert (by_float16 != by_keras).any()
     np.testing.assert_allclose(by_int8, by_keras, atol=0.15)
     assert (by_int8 != by_keras).any()
     assert np.mean(by_int8.argmax(axis=1) == by_keras.argmax(axis=1)) >= 0.98
@@ -92,7 +109,16 @@ def test_metrics_of_every_file_and_split(tiny_bundle: Path) -> None:
     assert metrics["model.tflite"]["PrivateTest"]["comparison"]["largest_difference"] <= 1e-3
 
 
-@pytest.mark.parametrize("file", _FILES)
+def test_a_float16_file_has_half_the_size(tiny_bundle: Path) -> None:
+    size, half = (
+        (tiny_bundle / file).stat().st_size for file in ("model.tflite", "model_float16.tflite")
+    )
+
+    # Of so small a model the weights are not everything.
+    assert half < 0.8 * size
+
+
+@pytest.mark.parametrize("file", _FILES[:-1])
 def test_the_runtime_runs_the_bundle_in_every_batch_size(
     tiny_bundle: Path, tiny_dataset: FaceDataset, file: str
 ) -> None:
@@ -153,13 +179,44 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(
     assert (tmp_path / "holiday.jpg").exists()
 
 
+def _strict_format(bundle: Path, name: str, **limits: float) -> Any:  # noqa: ANN401 - an ExportFormat
+    """Return a format that copies the file of a bundle, with limits that nothing can keep."""
+    from deepfer_training.export import FORMATS
+
+    entry = next(entry for entry in FORMATS if entry.name == name)
+    content = (bundle / entry.file).read_bytes()
+    return dataclasses.replace(entry, convert=lambda model, examples: content, **limits)
+
+
+_IMPOSSIBLE_LOSS, _IMPOSSIBLE_DIFFERENCE = {"largest_loss": -1.0}, {"largest_difference": -1.0}
+
+
 @pytest.mark.parametrize(
-    ("limit", "message"),
+    ("name", "limit", "message"),
     [
-        ({"largest_loss": -1.0}, r"model\.tflite loses -?\d+\.\d\d points of accuracy on PublicT"),
-        ({"largest_difference": -1.0}, r"model\.tflite differs from the Keras model by"),
+        (
+            "float32",
+            _IMPOSSIBLE_LOSS,
+            r"model\.tflite loses -?\d+\.\d\d points of accuracy on PublicTest .* written\.$",
+        ),
+        (
+            "float32",
+            _IMPOSSIBLE_DIFFERENCE,
+            r"model\.tflite differs from the Keras model by .* written\.$",
+        ),
+        (
+            "float16",
+            _IMPOSSIBLE_LOSS,
+            r"model_float16\.tflite loses .* '--without float16' writes",
+        ),
+        (
+            "int8",
+            _IMPOSSIBLE_LOSS,
+            r"model_int8\.tflite loses .* '--without int8' writes the bund",
+        ),
+        ("onnx", _IMPOSSIBLE_LOSS, r"model\.onnx loses .* '--without onnx' writes the bundle"),
     ],
-    ids=["accuracy", "probabilities"],
+    ids=["accuracy", "probabilities", "float16", "int8", "onnx"],
 )
 def test_a_file_that_loses_too_much_is_refused(
     tiny_run: Path,
@@ -167,29 +224,141 @@ def test_a_file_that_loses_too_much_is_refused(
     tiny_dataset: FaceDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    name: str,
     limit: dict[str, float],
     message: str,
 ) -> None:
     from deepfer_training import export
 
-    converted = (tiny_bundle / "model.tflite").read_bytes()
-    strict = dataclasses.replace(
-        export.FORMATS[0], convert=lambda model, examples: converted, **limit
-    )
-    monkeypatch.setattr(export, "FORMATS", (strict,))
+    formats = [_strict_format(tiny_bundle, name, **limit)]
+    if name != "float32":
+        formats.insert(0, _strict_format(tiny_bundle, "float32"))
+    monkeypatch.setattr(export, "FORMATS", tuple(formats))
 
     with pytest.raises(ExportError, match=message):
         export.export_bundle(tiny_run, tmp_path / "models" / "tiny", tiny_dataset)
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_int8_is_allowed_three_tenths_of_a_point(tiny_run: Path) -> None:
+def test_what_is_left_out_is_measured_but_not_written(
+    tiny_run: Path,
+    tiny_bundle: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepfer_training import export
+
+    formats = [_strict_format(tiny_bundle, "float32")]
+    # A file that is not written may lose what it likes.
+    formats += [_strict_format(tiny_bundle, name, **_IMPOSSIBLE_LOSS) for name in ("int8", "onnx")]
+    monkeypatch.setattr(export, "FORMATS", tuple(formats))
+
+    folder = export.export_bundle(
+        tiny_run, tmp_path / "tiny", tiny_dataset, without=("int8", "onnx")
+    )
+
+    bundle = read_bundle(folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "model.keras",
+        "model.tflite",
+        *_CHARTS,
+        "bundle.json",
+        "MODEL_CARD.md",
+    }
+    assert set(bundle["files"]) == {"model.keras", "model.tflite"}
+    assert bundle["left_out"] == {
+        file: {"size_bytes": (tiny_bundle / file).stat().st_size}
+        for file in ("model_int8.tflite", "model.onnx")
+    }
+    assert bundle["runtime_file"] == "model.tflite"
+    assert bundle["metrics"]["model.onnx"]["PrivateTest"]["images"] == 42
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "| `model.onnx`, left out |" in card
+    assert "deepfer export models/tiny/model.keras --calibrate none" in card
+
+
+def test_no_file_may_lose_more_than_three_tenths_of_a_point() -> None:
+    from deepfer_training.export import FORMATS, OPTIONAL_FORMATS
+
+    assert [entry.name for entry in FORMATS] == ["float32", *OPTIONAL_FORMATS]
+    assert all(entry.largest_loss <= 0.003 for entry in FORMATS)
+    differences = {entry.name: entry.largest_difference for entry in FORMATS}
+    assert differences["float32"] == differences["onnx"] == 1e-3
+
+
+def _other_seed(run: Path, folder: Path, seed: int, **changes: object) -> Path:
+    """Copy a run as if another seed had made it."""
+    shutil.copytree(run, folder)
+    recipe = json.loads((folder / "recipe.json").read_text()) | {"seed": seed} | changes
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    return folder
+
+
+def test_mean_and_spread_of_several_seeds(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    others = [_other_seed(tiny_run, tmp_path / f"seed{seed}", seed) for seed in (8, 9)]
+
+    folder = export_bundle(tiny_run, tmp_path / "tiny", tiny_dataset, other_seeds=others)
+
+    bundle = read_bundle(folder)
+    seeds = bundle["seeds"]
+    reported = bundle["metrics"]["model.tflite"]["PrivateTest"]
+    assert seeds["split"] == "PrivateTest"
+    assert [model["seed"] for model in seeds["models"]] == [7, 8, 9]
+    for model in seeds["models"]:
+        # The same weights, calibrated alike.
+        assert model["fer2013"]["accuracy"] == reported["accuracy"]
+        assert model["fer2013"]["ece"] == pytest.approx(reported["ece"], abs=1e-4)
+        assert model["fer2013"]["worst_recall"] == min(reported["recall"].values())
+        assert model["ferplus"]["macro_f1"] == reported["ferplus"]["macro_f1"]
+    summary = seeds["summary"]
+    assert summary["models"] == 3
+    assert summary["accuracy"]["mean"] == pytest.approx(reported["accuracy"], abs=1e-5)
+    assert summary["ferplus"]["accuracy"]["std"] == 0
+    card = (folder / "MODEL_CARD.md").read_text()
+    accuracy = f"{100 * reported['accuracy']:.1f} %"
+    assert (
+        f"| FER-2013 labels: accuracy | {accuracy} ± 0.0 % | {accuracy} to {accuracy} | "
+        f"{accuracy} | {accuracy} | {accuracy} |"
+    ) in card
+    assert "This bundle holds seed 7." in " ".join(card.split())
+
+
+def test_models_that_differ_in_more_than_the_seed_are_refused(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    same = _other_seed(tiny_run, tmp_path / "same", 7)
+    other = _other_seed(tiny_run, tmp_path / "other", 8, name="larger", crop_margin=0.5)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(tiny_run / "model.keras", bare)
+
+    for seeds, message in (
+        ([same], r"same/model\.keras has the seed 7, and so has .*/tiny/model\.keras"),
+        ([other], r"other/model\.keras differs from .* in crop_margin, name of the recipe"),
+        ([bare], r"bare/model\.keras came without a record of its training"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            export_bundle(tiny_run, tmp_path / "out", tiny_dataset, other_seeds=seeds)
+    assert not (tmp_path / "out").exists()
+
+
+def test_converters_want_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
     from deepfer_training.export import FORMATS
 
-    limits = {entry.file: (entry.largest_difference, entry.largest_loss) for entry in FORMATS}
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
 
-    assert limits["model.tflite"][0] == 1e-3
-    assert limits["model_int8.tflite"][1] == 0.003
+    for entry in FORMATS:
+        with pytest.raises(ExportError, match=r"Keras runs on torch, but .*KERAS_BACKEND=tenso"):
+            entry.convert(None, np.empty((0, 48, 48), np.uint8))
 
 
 @pytest.mark.parametrize(

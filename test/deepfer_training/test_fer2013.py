@@ -241,6 +241,28 @@ def test_majority_of_the_votes(votes: list[int], label: str | None) -> None:
     assert _dataset([votes], [0]).majority_labels().tolist() == [expected]
 
 
+@pytest.mark.parametrize(
+    ("votes", "label"),
+    [
+        ([0, 10, 0, 0, 0, 0, 0, 0, 0, 0], "happy"),
+        ([5, 5, 0, 0, 0, 0, 0, 0, 0, 0], None),
+        ([4, 3, 3, 0, 0, 0, 0, 0, 0, 0], None),
+        # Single votes are dropped: 4 of 6, and 3 of 6.
+        ([4, 2, 1, 1, 1, 1, 0, 0, 0, 0], "neutral"),
+        ([3, 3, 1, 1, 1, 1, 0, 0, 0, 0], None),
+        ([1, 1, 1, 1, 1, 1, 1, 1, 1, 1], None),
+        ([2, 0, 0, 0, 0, 0, 0, 8, 0, 0], None),
+        ([2, 0, 0, 0, 0, 0, 0, 0, 8, 0], None),
+        ([2, 0, 0, 0, 0, 0, 0, 0, 0, 8], None),
+        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], None),
+    ],
+)
+def test_strict_majority_of_the_votes(votes: list[int], label: str | None) -> None:
+    expected = -1 if label is None else LABELS.index(label)
+
+    assert _dataset([votes], [0]).strict_majority_labels().tolist() == [expected]
+
+
 def test_targets_mix_labels_and_votes() -> None:
     votes = [[2, 6, 0, 0, 0, 0, 0, 2, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]]
     dataset = _dataset(votes, [LABELS.index("sad"), LABELS.index("fear")])

@@ -10,7 +10,10 @@ from deepfer_training.inference import load_predictor, measure_ms_per_face, pred
 pytest.importorskip("tensorflow", reason="Keras models need TensorFlow")
 
 
-@pytest.mark.parametrize("file", ["model.keras", "model.tflite", "model_int8.tflite"])
+@pytest.mark.parametrize(
+    "file",
+    ["model.keras", "model.tflite", "model_float16.tflite", "model_int8.tflite", "model.onnx"],
+)
 def test_probabilities_of_a_whole_data_set(
     tiny_bundle: Path, tiny_dataset: FaceDataset, file: str
 ) -> None:
@@ -45,7 +48,12 @@ def test_pictures_of_another_size_are_refused(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("broken.keras", "a usable Keras model"), ("broken.tflite", "LiteRT model")]
+    ("name", "kind"),
+    [
+        ("broken.keras", "a usable Keras model"),
+        ("broken.tflite", "LiteRT model"),
+        ("broken.onnx", "ONNX model"),
+    ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, name: str, kind: str) -> None:
     path = tmp_path / name
@@ -64,3 +72,27 @@ def test_a_model_for_colour_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelFileError, match=r"takes \(None, 48, 48, 3\) and gives \(None, 7\)"):
         load_predictor(tmp_path / "colour.keras")
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((48, 48, 3), "float32", r"takes \(None, 48, 48, 3\) and gives \(None, 7\)"),
+        ((48, 48, 1), "float64", r"takes tensor\(double\) and gives tensor\(double\), but must"),
+    ],
+    ids=["colour", "double"],
+)
+def test_an_onnx_model_for_other_inputs_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], dtype: str, message: str
+) -> None:
+    import keras
+
+    pixels = keras.layers.Input(shape, dtype=dtype)
+    pooled = keras.layers.GlobalAveragePooling2D(dtype=dtype)(pixels)
+    model = keras.Model(pixels, keras.layers.Dense(7, dtype=dtype)(pooled))
+    spec = keras.InputSpec(shape=(None, *shape), dtype=dtype, name="pixels")
+    path = tmp_path / "other.onnx"
+    model.export(str(path), format="onnx", input_signature=[spec], verbose=False)
+
+    with pytest.raises(ModelFileError, match=message):
+        load_predictor(path)

@@ -7,7 +7,13 @@ import pytest
 
 from deepfer_training.errors import ModelFileError
 from deepfer_training.fer2013 import LABELS
-from deepfer_training.model_files import ModelFile, file_sha256, find_model, shipped_models
+from deepfer_training.model_files import (
+    ModelFile,
+    file_sha256,
+    find_model,
+    format_json,
+    shipped_models,
+)
 
 
 @pytest.fixture
@@ -38,8 +44,9 @@ def test_a_shipped_bundle_is_found_by_name() -> None:
         assert find_model(name).name == name
 
 
-def test_a_file_without_a_bundle_has_no_labels(tmp_path: Path) -> None:
-    path = tmp_path / "mine.tflite"
+@pytest.mark.parametrize("name", ["mine.tflite", "mine.keras", "mine.onnx"])
+def test_a_file_without_a_bundle_has_no_labels(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     path.write_bytes(b"weights")
 
     assert find_model(path) == ModelFile(path, "mine", None, None)
@@ -95,7 +102,7 @@ def test_a_wrong_description_is_refused(
     ("name", "message"),
     [
         ("nosuch", "Model 'nosuch' is neither an existing file or folder nor a bundle"),
-        ("text.txt", r"is neither a folder nor a \.tflite or \.keras file"),
+        ("text.txt", r"is neither a folder nor a \.tflite, \.keras or \.onnx file"),
         ("empty", "holds neither bundle.json nor a .keras file"),
     ],
 )
@@ -116,3 +123,17 @@ def test_a_run_with_several_models_asks_for_one(tmp_path: Path) -> None:
 
     with pytest.raises(ModelFileError, match=r"holds several models; give one of .*one\.keras"):
         find_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [], None, 'ä "[1,\n 2]"', 1.5, {"a": [[1, 2], [3, 4]], "b": {"c": ["d"] * 40}}]
+)
+def test_json_for_people_is_json(value: object) -> None:
+    assert json.loads(format_json(value)) == value
+
+
+def test_json_for_people_keeps_in_a_line_what_fits() -> None:
+    assert format_json({"a": [1, 2], "b": {"c": "dd"}}, width=20) == (
+        '{\n  "a": [1, 2],\n  "b": {"c": "dd"}\n}\n'
+    )
+    assert format_json([10, 20], width=5) == "[\n  10,\n  20\n]\n"

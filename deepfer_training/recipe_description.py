@@ -1,0 +1,136 @@
+"""Tell in words how a model was trained."""
+
+from typing import Any
+
+from deepfer_training.markdown_text import fill_paragraph, format_percent, make_table
+
+
+def describe_training(bundle: dict[str, Any]) -> str:
+    """Return the section of the model card about the recipe and the training.
+
+    Args:
+        bundle: The description of the bundle, with provenance.
+    """
+    provenance = bundle["provenance"]
+    recipe, training = provenance["recipe"], provenance["training"]
+    if recipe is None:
+        return "## Training\n\nThe exported model came without a record of its training.\n"
+    head = provenance["head"] or {"votes_weight": 0.0, "class_balance": 0.0}
+    others = _other_heads(recipe, head)
+    optimization = recipe["optimization"]
+    rows = [
+        ("network", _describe_network(recipe["network"])),
+        ("trained together with", ", ".join(others) or "nothing else"),
+        ("class balance", f"a picture counts by its class's frequency to the power of "
+         f"-{head['class_balance']:g}"),
+        *_describe_optimization(optimization),
+        ("label smoothing", str(optimization["label_smoothing"])),
+        ("augmentation", _describe_augmentation(recipe["augmentation"])),
+        ("precision", recipe["dtype_policy"]),
+        ("seed", str(recipe["seed"])),
+    ]  # fmt: skip
+    if training is not None:
+        if "start" in training:
+            rows.append(("started from", f"the run {training['start']}"))
+        if "teachers" in training:
+            rows.append(("teachers", ", ".join(training["teachers"])))
+        rows.append(("SHA-256 of the data", f"`{training['data_sha256']}`"))
+        known = {
+            name: training[name] for name in ("python", "keras", "numpy") if name in training
+        } | training.get("versions", {})
+        rows.append(("versions", ", ".join(f"{name} {value}" for name, value in known.items())))
+        if "command" in training:
+            rows.append(("command", f"`{training['command']}`"))
+    return (
+        f"## Training\n\n{fill_paragraph(_describe_targets(head))}\n\n{make_table(('', ''), rows)}"
+    )
+
+
+def _describe_targets(head: dict[str, Any]) -> str:
+    votes, teacher = head["votes_weight"], head.get("teacher_weight", 0.0)
+    targets = {
+        0.0: "The targets are the original labels of FER-2013.",
+        1.0: "The targets are the shares of the FER+ voters for each of the seven classes.",
+    }.get(
+        votes,
+        f"Each target is {format_percent(1 - votes, 0)} original label of FER-2013 and "
+        f"{format_percent(votes, 0)} share of the FER+ voters for each of the seven classes.",
+    )
+    if teacher == 0:
+        return targets
+    return (
+        f"{targets} Of that remain {format_percent(1 - teacher, 0)}: "
+        f"{format_percent(teacher, 0)} of each target are what the teachers answer."
+    )
+
+
+def _describe_optimization(optimization: dict[str, Any]) -> list[tuple[str, str]]:
+    if optimization.get("method", "sgd") == "adam":
+        fine_tuning = optimization["fine_tuning"]
+        return [
+            ("epochs", f"at most {optimization['epochs']}, batches of "
+             f"{optimization['batch_size']}"),
+            ("optimizer", f"Adam, learning rate {optimization['learning_rate']}, times "
+             f"{optimization['plateau_factor']} after {optimization['plateau_patience']} epochs "
+             "without a lower loss on PublicTest, end after "
+             f"{optimization['stop_patience']}"),
+            ("fine-tuning", "none" if fine_tuning is None else
+             f"at most {fine_tuning['epochs']} epochs of the last {fine_tuning['top_layers']} "
+             f"layers, learning rate {fine_tuning['learning_rate']}"),
+            ("weights kept", "of the epoch with the best accuracy on PublicTest"),
+        ]  # fmt: skip
+    return [
+        ("epochs", f"{optimization['epochs']}, batches of {optimization['batch_size']}"),
+        ("optimizer", f"SGD, Nesterov momentum {optimization['momentum']}, cosine schedule from "
+         f"{optimization['learning_rate']} after {optimization['warmup_epochs']} epochs of "
+         f"warm-up, decoupled weight decay {optimization['weight_decay']}"),
+        ("weights kept", f"moving average, momentum {optimization['ema_momentum']}, of the last "
+         "epoch: no checkpoint is picked by its score"),
+    ]  # fmt: skip
+
+
+def _other_heads(recipe: dict[str, Any], head: dict[str, Any]) -> list[str]:
+    """Describe what the network learnt beside this head, with all but the last layer shared."""
+    return [
+        f"{other['name']} ({format_percent(other['votes_weight'], 0)} votes)"
+        for other in recipe["heads"]
+        if other != head
+    ]
+
+
+def _describe_network(network: dict[str, Any]) -> str:
+    if network.get("architecture", "compact_cnn") == "resnet50v2":
+        weights = network["weights"]
+        started = {
+            "imagenet": "weights of ImageNet at first",
+            "none": "random weights at first",
+        }.get(weights, "weights of a file at first")
+        return f"ResNet50V2, {started}, with a dense layer of 64 units before the last one"
+    stem = f"stem of {network['stem_width']} channels, " if network["stem_width"] else ""
+    stages = [
+        f"{blocks} x {width}"
+        for blocks, width in zip(network["blocks"], network["widths"], strict=True)
+    ]
+    return f"VGG-like, {stem}stages of {', '.join(stages)} channels, dropout {network['dropout']}"
+
+
+def _describe_augmentation(augmentation: dict[str, Any]) -> str:
+    parts = [
+        f"rotation up to {augmentation['rotation_deg']:g}°",
+        f"scale ±{format_percent(augmentation['scale'], 0)}",
+        f"shift {format_percent(augmentation['shift'], 0)}",
+        f"contrast ±{format_percent(augmentation['contrast'], 0)}",
+        f"brightness ±{format_percent(augmentation['brightness'], 0)}",
+        f"{format_percent(augmentation['blur_probability'], 0)} blurred with a standard "
+        f"deviation up to {augmentation['blur_sigma_px']:g} px",
+        f"{format_percent(augmentation['jpeg_probability'], 0)} compressed as JPEG of quality "
+        f"{augmentation['jpeg_quality_min']} or more",
+        f"a rectangle erased in {format_percent(augmentation['erasing_probability'], 0)} of the "
+        "pictures",
+    ]
+    flips = [
+        words
+        for name, words in (("horizontal_flip", "mirrored"), ("vertical_flip", "upside down"))
+        if augmentation.get(name)
+    ]
+    return ", ".join(flips + parts)

@@ -107,7 +107,7 @@ requirement_files() {
   echo requirements/demo.txt # without their own dependencies
 }
 test_requirement_files() {
-  [ "$tests" = test-ros ] || echo requirements/training.txt
+  [ "$tests" = test-ros ] || echo requirements/training.txt requirements/backends.txt
   echo requirements/parquet.txt requirements/test.txt
 }
 

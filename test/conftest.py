@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from ros_peer import RosPeer
 
 
+_NOT_DISCOVERED = r"in vain for (a publisher of|a subscription to|the service) "
+"""How `RosPeer` fails when DDS has not brought two nodes together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Repeat a test, once, whose nodes did not discover each other.
+
+    On a busy machine Fast DDS now and then fails to match two participants for good: seen once in
+    some thousand tests. What comes after discovery is never repeated.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=[_NOT_DISCOVERED]))
+
+
 @pytest.fixture(scope="session")
 def ros_environment() -> Iterator[None]:
     """Keep the ROS nodes of this test run, and their processes, to themselves."""

@@ -13,6 +13,7 @@ from deepfer_training.errors import RunError
 from deepfer_training.run_folder import RUN_FILE
 
 pytest.importorskip("tensorflow", reason="the models are compared on TensorFlow")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from deepfer_training.fer2013 import FaceDataset
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow", reason="training needs TensorFlow")
+pytestmark = pytest.mark.slow
 
 _RECIPE = Path(__file__).parents[2] / "config" / "training" / "resnet50v2.yaml"
 

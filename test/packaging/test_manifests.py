@@ -190,8 +190,8 @@ def test_training_requirements_cover_every_import_and_no_ros() -> None:
     modules = third_party_imports("deepfer_training")
     assert {module for module in modules if is_ros_package(module)} == set()
     needed = {WHEELS.get(module, module) for module in modules}
-    # PyTorch is imported only where Keras was told to run on it.
-    assert needed - requirements("runtime", "training") == {"torch"}
+    # PyTorch and JAX are imported only where Keras was told to run on them.
+    assert needed - requirements("runtime", "training", "backends") == {"torch"}
 
 
 def test_test_requirements_cover_every_import() -> None:

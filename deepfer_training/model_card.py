@@ -448,8 +448,11 @@ def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
 
 def _rerun(bundle: dict[str, Any], command: str) -> str:
     provenance = bundle["provenance"]
-    training = (provenance["training"] or {}).get("command")
-    steps = [line for line in (training, provenance["export"]["command"]) if line]
+    training = provenance["training"] or {}
+    steps = [
+        *training.get("builds_on", []),
+        *filter(None, [training.get("command"), provenance["export"]["command"]]),
+    ]
     return (
         "## How to make it again\n\n"
         "The data is for research and is not part of this repository: `fer2013.csv` (plain, "

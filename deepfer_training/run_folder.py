@@ -233,7 +233,20 @@ def describe_run(
         run["start"] = start.name
     if teachers:
         run["teachers"] = [teacher.name for teacher in teachers]
+    before = [*([] if start is None else [start]), *teachers]
+    if before:
+        # What has to be done first to do this again.
+        run["builds_on"] = list(
+            dict.fromkeys(command for folder in before for command in _commands_of(folder))
+        )
     return run
+
+
+def _commands_of(folder: Path) -> list[str]:
+    """Return the commands that a finished run took, in their order, as far as it says."""
+    path = folder / RUN_FILE
+    run = read_run_file(path) if path.exists() else {}
+    return [*run.get("builds_on", []), *filter(None, [run.get("command")])]
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

@@ -171,6 +171,7 @@ def test_a_run_starts_from_another_and_learns_from_it(
     assert np.mean(first == second) >= 0.9
     described = json.loads((run / "run.json").read_text())
     assert (described["start"], described["teachers"]) == ("tiny", ["tiny"])
+    assert described["builds_on"] == ["deepfer train tiny.yaml"]
     with pytest.raises(RunError, match="was started with other weights to start from"):
         train(config, wrong, run, resume=True, teachers=[tiny_run])
 

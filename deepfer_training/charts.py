@@ -87,7 +87,7 @@ def draw_reliability(bins: Sequence[CalibrationBin], title: str = "") -> Figure:
     upper.set_xlim(0, 1)
     upper.set_ylabel("share of right answers")
     upper.set_title(title)
-    upper.legend(loc="upper left", fontsize=9)
+    upper.legend(loc="lower right", fontsize=9, framealpha=0.9)
     lower.bar(
         left,
         [entry.images for entry in bins],

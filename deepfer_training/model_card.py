@@ -158,7 +158,7 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
     name, left_out = bundle["name"], bundle["left_out"]
     rows = []
     for file, metrics in bundle["metrics"].items():
-        private = metrics[_SPLIT]
+        public, private = metrics["PublicTest"], metrics[_SPLIT]
         comparison = private.get("comparison")
         is_here = file not in left_out
         size = (folder / file).stat().st_size if is_here else left_out[file]["size_bytes"]
@@ -166,14 +166,17 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
             (
                 f"`{file}`" if is_here else f"`{file}`, left out",
                 f"{size / 1e6:.2f} MB",
-                format_percent(metrics["PublicTest"]["accuracy"], 2),
-                format_percent(private["accuracy"], 2),
-                format_percent(private["ferplus"]["accuracy"], 2) if private["ferplus"] else "-",
+                *(
+                    "-" if scores is None else format_percent(scores["accuracy"], 2)
+                    for split in (public, private)
+                    for scores in (split, split["ferplus"])
+                ),
                 "-" if comparison is None else f"{comparison['largest_difference']:.2g}",
                 f"{private['ms_per_face']:.2f} ms",
             )
         )
-    headings = ("file", "size", "PublicTest", _SPLIT, f"{_SPLIT}, FER+", "difference", "a face")
+    splits = ("PublicTest", "PublicTest, FER+", _SPLIT, f"{_SPLIT}, FER+")
+    headings = ("file", "size", *splits, "difference", "a face")
     files = f"models/{name}/"
     size_px, margin = bundle["input"]["size_px"], bundle["input"]["crop_margin"]
     model_input = fill_paragraph(
@@ -296,8 +299,8 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
     summary, models = seeds["summary"], seeds["models"]
     recipe = bundle["provenance"]["recipe"]
     text = fill_paragraph(
-        f"The same recipe, trained {len(models)} times from other seeds (other initial weights, "
-        "order and augmentation), each calibrated alike and measured on "
+        f"The same recipe, trained {len(models)} times, each from another seed (initial weights, "
+        "order, augmentation), each calibrated alike and measured on "
         f"{seeds['split']} in one pass. This bundle holds seed {recipe['seed']}. Mean ± standard "
         "deviation, and the smallest and largest value:"
     )

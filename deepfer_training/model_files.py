@@ -136,7 +136,7 @@ def read_bundle(folder: Path) -> dict[str, Any]:
     return dict(bundle)
 
 
-def format_json(value: Any, *, width: int = 99) -> str:  # noqa: ANN401 - whatever JSON holds
+def format_json(value: Any, *, width: int = 120) -> str:  # noqa: ANN401 - whatever JSON holds
     """Return JSON to be read by people: what fits into a line stays in one."""
     return _format_json(value, 0, width) + "\n"
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from deepfer_training.augmentation import augment_picture
 from deepfer_training.config import AugmentationConfig, HeadConfig
 from deepfer_training.distribution import Share
+from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import LABELS, FaceDataset
 
 Arrays = tuple[NDArray[np.float32], ...]
@@ -87,6 +88,20 @@ def watched_truth(faces: FaceDataset, head: HeadConfig) -> NDArray[np.int64]:
     if watched_labels(head.votes_weight, has_votes=faces.votes is not None) == "ferplus":
         return faces.majority_labels()
     return faces.labels
+
+
+def require_truth(faces: FaceDataset, heads: Sequence[HeadConfig]) -> None:
+    """Check that there is something to watch every head on.
+
+    Raises:
+        DatasetError: No picture has a FER+ majority, which a head is watched on.
+    """
+    for head in heads:
+        if not (watched_truth(faces, head) >= 0).any():
+            raise DatasetError(
+                f"{faces.source} has no picture in split '{faces.splits[0]}' with a FER+ majority "
+                f"for one of the seven classes, which {head.name} is watched on."
+            )
 
 
 def validation_arrays(

@@ -13,10 +13,12 @@ from deepfer_training.batches import (
     Arrays,
     augmented_batches,
     class_weights,
+    require_truth,
     validation_arrays,
 )
 from deepfer_training.config import HeadConfig, TrainingConfig
 from deepfer_training.distribution import Share, distributed
+from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.networks import build_network, extract_head, head_path, start_from
 from deepfer_training.phases import (
@@ -130,6 +132,7 @@ def train(
     """
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
+    require_truth(validation, config.heads)
     check_teachers(config.heads, teachers)
     targets = tuple(
         add_teachers(training.soft_targets(head.votes_weight), training.images, head, teachers)
@@ -182,6 +185,11 @@ class _Material:
     ) -> "_Material":
         batch_size = min(config.optimization.batch_size, len(training))
         batch_size -= batch_size % share.device_count
+        if batch_size == 0:
+            raise DatasetError(
+                f"{training.source} has {len(training)} rows in split 'Training', fewer than there "
+                f"are devices ({share.device_count})."
+            )
         weights = tuple(
             class_weights(values, head.class_balance)
             for values, head in zip(targets, config.heads, strict=True)

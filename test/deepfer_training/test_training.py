@@ -374,6 +374,33 @@ def test_data_that_lacks_something_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_votes_that_give_no_majority_to_watch_are_refused(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    assert tiny_dataset.votes is not None
+    votes = tiny_dataset.votes.copy()
+    votes[tiny_dataset.splits == "PublicTest"] = np.eye(10, dtype=np.int64)[9] * 10
+    config = dataclasses.replace(tiny_config, heads=(HeadConfig("seen", votes_weight=1.0),))
+
+    with pytest.raises(DatasetError, match="no picture in split 'PublicTest' with a FER"):
+        train(config, dataclasses.replace(tiny_dataset, votes=votes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_devices_than_pictures_are_refused(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig
+) -> None:
+    from deepfer_training.training import _Material
+
+    training, validation = tiny_dataset.split("Training"), tiny_dataset.split("PublicTest")
+    targets = (training.soft_targets(0.0),)
+
+    with pytest.raises(DatasetError, match=r"112 rows in split 'Training', fewer than .* \(200\)"):
+        _Material.prepare(tiny_config, training, targets, validation, Share(device_count=200))
+
+
 def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
     from deepfer_training.batches import augmented_batches
 

@@ -126,9 +126,10 @@ def to_json(result: ImageResult) -> str:
 def _load_recognizer(model: str, detector_name: str) -> EmotionRecognizer:
     try:
         with quiet_libraries():
+            threads = os.cpu_count() or 1
             return EmotionRecognizer(
-                load_detector(detector_name, max_side_px=_DETECTION_MAX_SIDE_PX),
-                load_classifier(load_bundle(model), threads=os.cpu_count() or 1),
+                load_detector(detector_name, max_side_px=_DETECTION_MAX_SIDE_PX, threads=threads),
+                load_classifier(load_bundle(model), threads=threads),
             )
     except RecognitionError as err:
         raise click.ClickException(str(err)) from err

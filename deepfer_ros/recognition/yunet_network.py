@@ -116,7 +116,8 @@ def _read_map(
 
 
 def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(1 / (1 + np.exp(-values)), np.float32)
+    # The usual formula with an exponential overflows.
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values), np.float32)
 
 
 def build_model(weights: YuNetWeights) -> bytes:

@@ -60,7 +60,7 @@ class Worker:
         self._limits = limits
         self._classifier = load_classifier(load_bundle(model), threads=_THREADS)
         self._image_detector, self._video_detector = (
-            load_detector(detector, yunet_file=yunet_file, max_side_px=side_px)
+            load_detector(detector, yunet_file=yunet_file, max_side_px=side_px, threads=_THREADS)
             for side_px in (_IMAGE_SIDE_PX, _VIDEO_SIDE_PX)
         )
         self.detector_name = self._image_detector.name

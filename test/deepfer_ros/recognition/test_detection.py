@@ -1,4 +1,5 @@
 import resource
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -120,6 +121,19 @@ def test_auto_goes_on_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
         load_detector("auto")
 
 
+@pytest.mark.parametrize("name", ["yunet", "libfacedetection"])
+def test_the_network_needs_litert(
+    monkeypatch: pytest.MonkeyPatch, yunet_path: Path, name: str
+) -> None:
+    pytest.importorskip("yuface")
+    monkeypatch.setattr(
+        detection, "find_spec", lambda name: None if name == "ai_edge_litert" else find_spec(name)
+    )
+    with pytest.raises(DetectorError, match=rf"{name}: LiteRT is not installed; install it with"):
+        load_detector(name, yunet_file=yunet_path)
+    assert load_detector("auto", yunet_file=yunet_path).name == "haar"
+
+
 @pytest.fixture
 def no_yunet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -151,7 +165,7 @@ def test_a_file_that_is_not_yunet_is_refused(tmp_path: Path, content: bytes) -> 
 
 
 def test_memory_does_not_grow(detector: FaceDetector, astronaut_bgr: NDArray[np.uint8]) -> None:
-    """Over 400 pictures; the wheel of libfacedetection would lose 14 MB by itself."""
+    """Over 400 pictures."""
     small = np.ascontiguousarray(astronaut_bgr[::4, ::4])
 
     def resident_bytes() -> int:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _ROS_SECTIONS = frozenset({"messages", "node", "cameras", "flood", "soak"})
 _SOAK_WINDOWS = 10
-_FLOOD_RATE_HZ = 120.0
+_FLOOD_RATE_HZ = 400.0
+_SOAK_RATE_HZ = 120.0
 _CAMERA_RATE_HZ = 30.0
 _CAMERA_COUNTS = (1, 2, 3, 4)
 _IMPORT_REPEATS = 5
@@ -244,10 +245,10 @@ def _measure_flood(plan: BenchPlan) -> list[object]:
 
 
 def _soak(plan: BenchPlan) -> Results:
-    """Flood the node for long, in windows: neither latency nor memory may grow."""
+    """Keep the node busy for long, in windows: neither latency nor memory may grow."""
     from deepfer_ros.bench.node_speed import NodeLoad
 
-    load = NodeLoad(rate_hz=_FLOOD_RATE_HZ)
+    load = NodeLoad(rate_hz=_SOAK_RATE_HZ)
     windows = _watch(plan, load, _SOAK_WINDOWS, plan.soak_seconds / _SOAK_WINDOWS)
     return {
         "frames_processed": sum(window.received for window in windows),

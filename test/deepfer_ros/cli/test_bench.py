@@ -35,8 +35,9 @@ def test_flood_and_soak(run: Run) -> None:
     assert result.returncode == 0, result.stderr
     results = json.loads(result.stdout)
     (flood,) = results["flood"]
-    assert flood["load"]["rate_hz"] == 120
+    assert flood["load"]["rate_hz"] == 400
     assert flood["received"] > 0
+    assert {window["load"]["rate_hz"] for window in results["soak"]["windows"]} == {120}
     assert len(results["soak"]["windows"]) == 10
     frames = sum(window["received"] for window in results["soak"]["windows"])
     assert results["soak"]["frames_processed"] == frames

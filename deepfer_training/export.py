@@ -105,6 +105,10 @@ class _Source:
     def seed(self) -> int | None:
         return None if self.recipe is None else self.recipe.get("seed")
 
+    @property
+    def data_sha256(self) -> str | None:
+        return None if self.training is None else self.training.get("data_sha256")
+
 
 def export_bundle(
     source: Path,
@@ -275,10 +279,14 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
             for field in sorted({*recipe, *first.recipe} - {"seed"})
             if recipe.get(field) != first.recipe.get(field)
         ]
-        if changed or source.head != first.head:
+        if source.head != first.head:
+            changed.append("head")
+        if source.data_sha256 != first.data_sha256:
+            changed.append("data")
+        if changed:
             raise ExportError(
-                f"{source.path} differs from {first.path} in {', '.join(changed) or 'its head'} "
-                "of the recipe; only models that differ in nothing but the seed can be compared."
+                f"{source.path} differs from {first.path} in {', '.join(changed)}; only models "
+                "that differ in nothing but the seed can be compared."
             )
         if seed in seeds:
             raise ExportError(f"{source.path} has the seed {seed}, and so has {seeds[seed]}.")

@@ -335,13 +335,17 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
 
     same = _other_seed(tiny_run, tmp_path / "same", 7)
     other = _other_seed(tiny_run, tmp_path / "other", 8, name="larger", crop_margin=0.5)
+    elsewhere = _other_seed(tiny_run, tmp_path / "elsewhere", 9)
+    run = json.loads((elsewhere / "run.json").read_text()) | {"data_sha256": "0" * 64}
+    (elsewhere / "run.json").write_text(json.dumps(run))
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(tiny_run / "model.keras", bare)
 
     for seeds, message in (
         ([same], r"same/model\.keras has the seed 7, and so has .*/tiny/model\.keras"),
-        ([other], r"other/model\.keras differs from .* in crop_margin, name of the recipe"),
+        ([other], r"other/model\.keras differs from .* in crop_margin, name; only models"),
+        ([elsewhere], r"elsewhere/model\.keras differs from .* in data; only models"),
         ([bare], r"bare/model\.keras came without a record of its training"),
     ):
         with pytest.raises(ExportError, match=message):

@@ -130,11 +130,13 @@ def test_nothing_names_a_path_of_the_machine_it_was_made_on(folder: Path) -> Non
 def test_the_training_is_recorded(name: str, folder: Path) -> None:
     provenance = read_bundle(folder)["provenance"]
 
-    assert provenance["training"]["command"].startswith(
-        "deepfer train config/training/deepfer48.yaml "
+    recipe = re.match(
+        r"deepfer train (config/training/deepfer48\S*\.yaml) ", provenance["training"]["command"]
     )
+    assert recipe
+    assert (_REPOSITORY / recipe[1]).is_file()
     assert re.fullmatch("[0-9a-f]{64}", provenance["training"]["data_sha256"])
-    assert provenance["recipe"]["name"] == "deepfer48"
+    assert provenance["recipe"]["name"] == Path(recipe[1]).stem
     assert provenance["head"]["name"] == name
     assert provenance["calibration"]["labels"] == _MODELS[name][0]
     assert provenance["calibration"]["split"] == "PublicTest"

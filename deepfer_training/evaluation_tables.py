@@ -87,7 +87,7 @@ def _spread(
     table.add_section()
     spreads = [summary[name] for name in names]
     table.add_row(
-        "mean ± std. deviation",
+        "mean ± std",
         *(f"{spread['mean']:.3f} ± {spread['std']:.3f}" for spread in spreads),
         style="bold",
     )

@@ -302,7 +302,8 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
         f"The same recipe, trained {len(models)} times, each from another seed (initial weights, "
         "order, augmentation), each calibrated alike and measured on "
         f"{seeds['split']} in one pass. This bundle holds seed {recipe['seed']}. Mean ± standard "
-        "deviation, and the smallest and largest value:"
+        "deviation, and the smallest and largest value. (The command below takes the models as "
+        "they were trained, before calibration, so that it gives another calibration error.)"
     )
     rows = [
         (

@@ -187,8 +187,8 @@ class _Material:
         batch_size -= batch_size % share.device_count
         if batch_size == 0:
             raise DatasetError(
-                f"{training.source} has {len(training)} rows in split 'Training', fewer than there "
-                f"are devices ({share.device_count})."
+                f"{training.source} has {len(training)} rows in split 'Training', fewer than "
+                f"there are devices ({share.device_count})."
             )
         weights = tuple(
             class_weights(values, head.class_balance)

@@ -345,7 +345,15 @@ def _read_source(source: Path) -> _Source:
     crop_margin = described.crop_margin
     if crop_margin is None:
         crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
-    return _Source(path, model, crop_margin, recipe, training, head)
+    return _Source(path, model, crop_margin, _hide_paths(recipe), training, head)
+
+
+def _hide_paths(recipe: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a recipe as a bundle may show it: without where files lie on this machine."""
+    weights = (recipe or {}).get("network", {}).get("weights")
+    if recipe is None or weights is None:
+        return recipe
+    return recipe | {"network": recipe["network"] | {"weights": Path(weights).name}}
 
 
 def _load_keras_model(path: Path) -> keras.Model:

@@ -392,6 +392,22 @@ def test_without_votes_there_is_nothing_but_labels(tiny_dataset: FaceDataset) ->
     assert choose_calibration_labels("auto", {"votes_weight": 0.8}, plain) == "fer2013"
 
 
+def test_a_bundle_does_not_say_where_files_lie(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    network = {"architecture": "resnet50v2", "weights": "/home/me/weights.h5"}
+    run = _other_seed(tiny_run, tmp_path / "run", 7, network=network)
+
+    folder = export_bundle(run, tmp_path / "tiny", tiny_dataset)
+
+    for file in ("bundle.json", "MODEL_CARD.md"):
+        assert "/home/me" not in (folder / file).read_text()
+    weights = read_bundle(folder)["provenance"]["recipe"]["network"]["weights"]
+    assert weights == "weights.h5"
+
+
 def test_what_is_no_trained_model_is_refused(
     tiny_run: Path, tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
 ) -> None:

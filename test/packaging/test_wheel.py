@@ -73,6 +73,7 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
         "bag",
         "parquet",
         "training",
+        "distributed",
         "dev",
         "docs",
     ]

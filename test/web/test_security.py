@@ -1,5 +1,6 @@
 """Who may ask for what: names, origins, tokens, headers, paths, slow and many connections."""
 
+import errno
 import json
 import socket
 import subprocess
@@ -23,7 +24,12 @@ def ask(port: int, request: bytes) -> bytes:
     """Send bytes as they are, and return all that comes back."""
     with raw_socket(port) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
+        try:
+            connection.shutdown(socket.SHUT_WR)
+        except OSError as err:
+            if err.errno == errno.ENOTCONN:  # the server has reset it in the meantime
+                raise ConnectionResetError(err.errno, err.strerror) from err
+            raise
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_profile_is_found_and_big_enough() -> None:
     assert profile is not None
     assert profile.name == "fastdds_large_images.xml"
     assert transport.transport_problems() == ()
+
+
+def test_profile_has_processes_announced_until_they_are_announced_regularly() -> None:
+    profile = transport.find_profile()
+    assert profile is not None
+    values = {
+        element.tag.rpartition("}")[2]: element.text
+        for element in ElementTree.parse(profile).iter()
+    }
+    # Every three seconds from then on: the default of Fast DDS 2 and 3.
+    assert int(values["count"] or 0) * int(values["nanosec"] or 0) >= 3 * 10**9
 
 
 @pytest.mark.parametrize(

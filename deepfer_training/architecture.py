@@ -63,13 +63,35 @@ def build_compact_cnn(
             )
     x = layers.GlobalAveragePooling2D(name="pool", dtype=dtype_policy)(x)
     x = layers.Dropout(config.dropout, name="dropout", dtype=dtype_policy)(x)
+    return join_heads(pixels, x, class_count, heads, name="compact_cnn")
+
+
+def join_heads(
+    pixels: Any,  # noqa: ANN401 - a Keras tensor
+    features: Any,  # noqa: ANN401 - a Keras tensor
+    class_count: int,
+    heads: Sequence[str],
+    *,
+    name: str,
+) -> keras.Model:
+    """Return the model that leads from pixels over features to one softmax a head.
+
+    Both layers of a head calculate with float32, whatever the policy of the others.
+
+    Args:
+        pixels: The input.
+        features: (N, F), what the heads share.
+        class_count: C, number of classes.
+        heads: Name of each dense layer; the softmax of the head `x` is called `x_probabilities`.
+        name: Name of the model.
+    """
     outputs = [
         layers.Softmax(name=f"{head}_probabilities", dtype="float32")(
-            layers.Dense(class_count, name=head, dtype="float32")(x)
+            layers.Dense(class_count, name=head, dtype="float32")(features)
         )
         for head in heads
     ]
-    return keras.Model(pixels, outputs if len(outputs) > 1 else outputs[0], name="compact_cnn")
+    return keras.Model(pixels, outputs if len(outputs) > 1 else outputs[0], name=name)
 
 
 def _convolve_fused(x: Any, width: int, kernel_px: int, **options: Any) -> Any:  # noqa: ANN401 - Keras tensors and layer options

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from deepfer_training.architecture import join_heads
 from deepfer_training.config import ResNet50V2Config
 from deepfer_training.errors import ConfigError
 
@@ -53,13 +54,7 @@ def build_resnet50v2(
     x = layers.Dense(64, activation="relu", name="dense", dtype=dtype_policy)(x)
     x = layers.BatchNormalization(name="dense_norm", dtype=dtype_policy)(x)
     x = layers.Dropout(0.5, name="dropout", dtype=dtype_policy)(x)
-    outputs = [
-        layers.Softmax(name=f"{head}_probabilities", dtype="float32")(
-            layers.Dense(class_count, name=head, dtype="float32")(x)
-        )
-        for head in heads
-    ]
-    return keras.Model(pixels, outputs if len(outputs) > 1 else outputs[0], name="deepfer")
+    return join_heads(pixels, x, class_count, heads, name="deepfer")
 
 
 def release_top_layers(network: keras.Model, count: int) -> None:

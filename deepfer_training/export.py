@@ -109,6 +109,12 @@ class _Source:
     def data_sha256(self) -> str | None:
         return None if self.training is None else self.training.get("data_sha256")
 
+    @property
+    def models_before(self) -> tuple[bool, int]:
+        """Whether it started from another run, and how many teachers it had."""
+        training = self.training or {}
+        return "start" in training, len(training.get("teachers", ()))
+
 
 def export_bundle(
     source: Path,
@@ -283,6 +289,9 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
             changed.append("head")
         if source.data_sha256 != first.data_sha256:
             changed.append("data")
+        # Which runs they were may depend on the seed: each can have a first training of its own.
+        if source.models_before != first.models_before:
+            changed.append("what it starts from or learns from")
         if changed:
             raise ExportError(
                 f"{source.path} differs from {first.path} in {', '.join(changed)}; only models "

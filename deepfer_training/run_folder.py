@@ -170,6 +170,18 @@ def restore_weights(network: keras.Model, folder: Path, progress: Progress) -> N
         ) from err
 
 
+def require_no_run(folder: Path) -> None:
+    """Check that a new run can begin in `folder`.
+
+    Raises:
+        RunError: It holds a run already.
+    """
+    if (folder / RECIPE_FILE).exists():
+        raise RunError(
+            f"{folder} holds a run already. Give --resume to go on with it, or another folder."
+        )
+
+
 def open_run_folder(
     folder: Path, config: TrainingConfig, run: dict[str, Any], *, resume: bool
 ) -> None:
@@ -193,9 +205,7 @@ def open_run_folder(
         recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
         return
     if not resume:
-        raise RunError(
-            f"{folder} holds a run already. Give --resume to go on with it, or another folder."
-        )
+        require_no_run(folder)
     # Fields that a newer version added take their defaults, which change nothing.
     if config_from_dict(read_run_file(recipe_path)) != config:
         raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")

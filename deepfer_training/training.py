@@ -36,6 +36,7 @@ from deepfer_training.run_folder import (
     drop_log_rows,
     open_run_folder,
     read_progress,
+    require_no_run,
     restore_weights,
 )
 from deepfer_training.run_report import write_run_report
@@ -134,6 +135,9 @@ def train(
     training.require_every_class()
     require_truth(validation, config.heads)
     check_teachers(config.heads, teachers)
+    if not resume:
+        # Teachers take minutes to answer: this must not wait for them.
+        require_no_run(run_folder)
     targets = tuple(
         add_teachers(training.soft_targets(head.votes_weight), training.images, head, teachers)
         for head in config.heads

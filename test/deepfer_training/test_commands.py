@@ -183,3 +183,12 @@ def test_errors_are_one_line(
     assert result.exit_code in (1, 2)
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_every_way_to_distribute_can_be_asked_for() -> None:
+    from deepfer_training.distribution import MODES
+
+    (option,) = (option for option in train.params if option.name == "distribute")
+
+    # The command line has a list of its own, so that its help need not import Keras.
+    assert tuple(option.type.choices) == MODES  # type: ignore[attr-defined]

@@ -338,6 +338,9 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
     elsewhere = _other_seed(tiny_run, tmp_path / "elsewhere", 9)
     run = json.loads((elsewhere / "run.json").read_text()) | {"data_sha256": "0" * 64}
     (elsewhere / "run.json").write_text(json.dumps(run))
+    taught = _other_seed(tiny_run, tmp_path / "taught", 10)
+    run = json.loads((taught / "run.json").read_text()) | {"teachers": ["other"]}
+    (taught / "run.json").write_text(json.dumps(run))
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(tiny_run / "model.keras", bare)
@@ -346,6 +349,7 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
         ([same], r"same/model\.keras has the seed 7, and so has .*/tiny/model\.keras"),
         ([other], r"other/model\.keras differs from .* in crop_margin, name; only models"),
         ([elsewhere], r"elsewhere/model\.keras differs from .* in data; only models"),
+        ([taught], r"taught/model\.keras differs from .* in what it starts from or learns from; "),
         ([bare], r"bare/model\.keras came without a record of its training"),
     ):
         with pytest.raises(ExportError, match=message):

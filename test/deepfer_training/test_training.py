@@ -174,6 +174,9 @@ def test_a_run_starts_from_another_and_learns_from_it(
     assert described["builds_on"] == ["deepfer train tiny.yaml"]
     with pytest.raises(RunError, match="was started with other weights to start from"):
         train(config, wrong, run, resume=True, teachers=[tiny_run])
+    # Refused at once, before a teacher is asked anything: this one does not even exist.
+    with pytest.raises(RunError, match="holds a run already"):
+        train(config, wrong, run, teachers=[tmp_path / "missing"])
 
 
 def test_targets_are_shared_between_labels_and_teachers(

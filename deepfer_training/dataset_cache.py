@@ -6,24 +6,20 @@ is cached is found by the content of the file, so a changed file is never mistak
 
 import dataclasses
 import hashlib
-import io
-import logging
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
 from deepfer_training.errors import DatasetError
 from deepfer_training.face_sources import SOURCE_HELP, read_source
 from deepfer_training.fer2013 import SPLITS, FaceDataset, FaceSource, read_ferplus_votes
 
-_logger = logging.getLogger(__name__)
+CACHE_KIND = "datasets"
+"""Name of the folder within the cache."""
 
 # Goes up when the layout of a cached file changes, so that old ones are no longer found.
 _LAYOUT = 2
-# A cached file is the SHA-256 of what follows, and a NumPy archive.
-_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def load_faces(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
@@ -42,7 +38,7 @@ def load_faces(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
 
 def load_source(path: Path, ferplus_path: Path | None = None) -> FaceSource:
     """Do the same as `load_faces`, and return what is known about the pictures' origin, too."""
-    cached = cache_folder() / f"faces-{_content_sha256(path)}-v{_LAYOUT}"
+    cached = cache_folder(CACHE_KIND) / f"faces-{_content_sha256(path)}-v{_LAYOUT}"
     source = _read_cached(cached, name=str(path))
     if source is None:
         source = read_source(path)
@@ -57,14 +53,6 @@ def load_source(path: Path, ferplus_path: Path | None = None) -> FaceSource:
     # The votes are small: they are read anew every time.
     votes = read_ferplus_votes(ferplus_path, len(source.faces))
     return dataclasses.replace(source, faces=dataclasses.replace(source.faces, votes=votes))
-
-
-def cache_folder() -> Path:
-    """Return the folder of cached data sets, `~/.cache/deepfer/datasets` unless XDG says else."""
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG base directory specification ignores relative paths.
-    base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
-    return base / "deepfer" / "datasets"
 
 
 def _content_sha256(path: Path) -> str:
@@ -88,41 +76,31 @@ def _content_sha256(path: Path) -> str:
 
 def _read_cached(path: Path, name: str) -> FaceSource | None:
     """Return a cached data set, or None if there is none or it is damaged."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    arrays = read_arrays(path, f"the data set {name}")
+    if arrays is None:
         return None
-    except OSError as err:
-        _logger.warning("Cannot read the cached data set, reading %s instead: %s", name, err)
-        return None
-    digest, archive = content[:_DIGEST_SIZE], memoryview(content)[_DIGEST_SIZE:]
-    if hashlib.sha256(archive).digest() != digest:
-        _logger.warning("The cached data set %s is damaged; reading %s instead", path, name)
-        return None
-    with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
-        faces = FaceDataset(
-            arrays["images"],
-            arrays["labels"].astype(np.int64),
-            np.array(SPLITS)[arrays["splits"]],
-            source=name,
-        )
-        form = str(arrays["form"])
-        return FaceSource(
-            faces,
-            form,
-            arrays["sizes_hw"],
-            tuple(arrays["notes"].tolist()),
-            None if form == "table" else arrays["places"],
-        )
+    faces = FaceDataset(
+        arrays["images"],
+        arrays["labels"].astype(np.int64),
+        np.array(SPLITS)[arrays["splits"]],
+        source=name,
+    )
+    form = str(arrays["form"])
+    return FaceSource(
+        faces,
+        form,
+        arrays["sizes_hw"],
+        tuple(arrays["notes"].tolist()),
+        None if form == "table" else arrays["places"],
+    )
 
 
 def _write_cached(path: Path, source: FaceSource) -> None:
-    """Write a cached data set in one step; a full or read-only disk costs time, nothing else."""
     split_numbers = {name: number for number, name in enumerate(SPLITS)}
-    archive = io.BytesIO()
     faces = source.faces
-    np.savez(
-        archive,
+    write_arrays(
+        path,
+        f"the data set {faces.source}",
         images=faces.images,
         labels=faces.labels.astype(np.uint8),
         splits=np.array([split_numbers[name] for name in faces.splits.tolist()], np.uint8),
@@ -131,19 +109,3 @@ def _write_cached(path: Path, source: FaceSource) -> None:
         notes=np.array(source.notes, np.str_),
         places=np.array([], np.str_) if source.places is None else source.places,
     )
-    try:
-        # These are people's faces: other users of the machine may not see them. mkstemp gives
-        # its file to the owner alone, too.
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.parent.chmod(0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(archive.getbuffer()).digest())
-                file.write(archive.getbuffer())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as err:
-        _logger.warning("Cannot keep the parsed data set for the next time: %s", err)

@@ -49,7 +49,7 @@ from deepfer_training.model_files import (
     format_json,
     read_bundle,
 )
-from deepfer_training.run_folder import RECIPE_FILE, RUN_FILE, read_run_file
+from deepfer_training.run_folder import RECIPE_FILE, RUN_FILE, commands_of, read_run_file
 from deepfer_training.seed_summary import LABEL_SETS, read_scores, summarize
 
 CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")
@@ -326,7 +326,13 @@ def _measure_seeds(
                 if (scores := read_scores(evaluation, label_set))
             }
         )
-    return {"split": "PrivateTest", "models": models, "summary": summarize(evaluations)}
+    commands = [command for source in sources for command in commands_of(source.training or {})]
+    return {
+        "split": "PrivateTest",
+        "commands": list(dict.fromkeys(commands)),
+        "models": models,
+        "summary": summarize(evaluations),
+    }
 
 
 def _read_source(source: Path) -> _Source:

@@ -1,5 +1,6 @@
 """Write the model card of a bundle from what was measured."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,8 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
         if (spread := (_scores_on(summary, label_set) or {}).get(name)) is not None
     ]
     headings = ("score", "mean", "range", *(f"seed {model['seed']}" for model in models))
+    commands = "".join(f"{_break_command(command)}\n" for command in seeds.get("commands", ()))
+    trained = f"\nWhat trained them, in this order:\n\n{commands}" if commands else ""
     return f"""\
 ## Seeds
 
@@ -324,7 +327,13 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
 
 {make_table(headings, rows)}
     deepfer evaluate MODEL_OF_EACH_SEED… {_DATA_OPTIONS} --split {seeds["split"]}
-"""
+{trained}"""
+
+
+def _break_command(command: str) -> str:
+    """Return a command as a block of Markdown, in lines that a shell takes for one."""
+    lines = textwrap.wrap(command, width=88, break_long_words=False, break_on_hyphens=False)
+    return "    " + " \\\n        ".join(lines)
 
 
 def _score(name: str, value: float) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -247,16 +247,23 @@ def describe_run(
     if before:
         # What has to be done first to do this again.
         run["builds_on"] = list(
-            dict.fromkeys(command for folder in before for command in _commands_of(folder))
+            dict.fromkeys(command for folder in before for command in _read_commands(folder))
         )
     return run
 
 
-def _commands_of(folder: Path) -> list[str]:
-    """Return the commands that a finished run took, in their order, as far as it says."""
-    path = folder / RUN_FILE
-    run = read_run_file(path) if path.exists() else {}
+def commands_of(run: Mapping[str, Any]) -> list[str]:
+    """Return the commands that a run took, in their order, as far as its record says.
+
+    Args:
+        run: What `describe_run` returned.
+    """
     return [*run.get("builds_on", []), *filter(None, [run.get("command")])]
+
+
+def _read_commands(folder: Path) -> list[str]:
+    path = folder / RUN_FILE
+    return commands_of(read_run_file(path)) if path.exists() else []
 
 
 def read_run_file(path: Path) -> dict[str, Any]:

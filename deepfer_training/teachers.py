@@ -5,16 +5,22 @@ teachers answer together; a network can also be taught by itself (Furlanello et 
 arXiv:1805.04770).
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
 from deepfer_training.config import HeadConfig
-from deepfer_training.errors import RunError
+from deepfer_training.errors import ModelFileError, RunError
 from deepfer_training.inference import KerasPredictor, predict
 from deepfer_training.networks import head_path
+
+# Goes up when the answers to a picture are made differently, so that old ones are not found.
+_LAYOUT = 1
 
 
 def check_teachers(heads: Sequence[HeadConfig], teachers: Sequence[Path]) -> None:
@@ -43,7 +49,8 @@ def add_teachers(
 ) -> NDArray[np.float32]:
     """Return targets of which the teachers' answers are a share, float32 (N, C), rows sum to 1.
 
-    Each teacher answers for each picture and its mirror image, and all answers are averaged.
+    Each teacher answers for each picture and its mirror image, and all answers are averaged. What
+    a teacher answered is kept in the cache: other seeds, and resumed runs, need not ask it again.
 
     Args:
         targets: float32 (N, C), rows sum to 1.
@@ -56,12 +63,38 @@ def add_teachers(
     """
     if head.teacher_weight == 0:
         return targets
-    answers = np.zeros_like(targets)
-    for folder in teachers:
-        predictor = KerasPredictor(head_path(folder, head))
-        for pictures in (images, images[:, :, ::-1]):
-            answers += predict(predictor, pictures)
+    answers = np.sum([_answer(head_path(folder, head), images) for folder in teachers], axis=0)
     answers /= answers.sum(axis=1, keepdims=True)
     return np.asarray(
         (1 - head.teacher_weight) * targets + head.teacher_weight * answers, np.float32
     )
+
+
+def _answer(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a model's answers for pictures and mirror images added up, float32 (N, C).
+
+    Raises:
+        ModelFileError: The model is missing or damaged.
+    """
+    what = f"the answers of {model}"
+    cached = cache_folder("answers") / _name_of_answers(model, images)
+    arrays = read_arrays(cached, what)
+    if arrays is None:
+        predictor = KerasPredictor(model)
+        answers = predict(predictor, images) + predict(predictor, images[:, :, ::-1])
+        write_arrays(cached, what, answers=answers)
+        return answers
+    return np.asarray(arrays["answers"], np.float32)
+
+
+def _name_of_answers(model: Path, images: NDArray[np.uint8]) -> str:
+    """Return a name that changes with everything that the answers depend on."""
+    digest = hashlib.sha256()
+    try:
+        digest.update(model.read_bytes())
+    except OSError as err:
+        raise ModelFileError(f"Cannot read the teacher {model}: {err.strerror}.") from err
+    digest.update(repr(images.shape).encode())
+    digest.update(images.tobytes())
+    # Another backend rounds differently, and two runs on one backend are to be the same.
+    return f"answers-{digest.hexdigest()}-{keras.backend.backend()}-v{_LAYOUT}"

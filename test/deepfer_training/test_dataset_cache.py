@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from deepfer_training import dataset_cache
-from deepfer_training.dataset_cache import cache_folder, load_faces, load_source
+from deepfer_training.array_cache import cache_folder
+from deepfer_training.dataset_cache import CACHE_KIND, load_faces, load_source
 from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import FaceSource
 
@@ -68,7 +69,7 @@ def test_a_damaged_cache_is_made_anew(
     damage: str,
 ) -> None:
     first = load_faces(tiny_files[0])
-    (cached,) = cache_folder().iterdir()
+    (cached,) = cache_folder(CACHE_KIND).iterdir()
     content = bytearray(cached.read_bytes())
     content[5000] ^= 255
     cached.write_bytes({"cut": content[:9000], "flipped": content, "empty": b""}[damage])
@@ -78,7 +79,7 @@ def test_a_damaged_cache_is_made_anew(
         second, third = load_faces(tiny_files[0]), load_faces(tiny_files[0])
 
     assert reads == [tiny_files[0]]
-    assert f"{cached} is damaged" in caplog.text
+    assert f"{cached}, the cached file of the data set {tiny_files[0]}, is damaged" in caplog.text
     np.testing.assert_array_equal(second.images, first.images)
     np.testing.assert_array_equal(third.images, first.images)
 
@@ -148,9 +149,9 @@ def test_votes_do_not_fit_pictures_in_folders(
 def test_only_the_owner_may_read_faces(tiny_files: tuple[Path, Path]) -> None:
     load_faces(tiny_files[0])
 
-    (cached,) = cache_folder().iterdir()
+    (cached,) = cache_folder(CACHE_KIND).iterdir()
     assert cached.stat().st_mode & 0o777 == 0o600
-    assert cache_folder().stat().st_mode & 0o777 == 0o700
+    assert cache_folder(CACHE_KIND).stat().st_mode & 0o777 == 0o700
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(
@@ -160,7 +161,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(
 
     with caplog.at_level(logging.WARNING):
         assert len(load_faces(tiny_files[0])) == 196
-    assert "Cannot keep the parsed data set" in caplog.text
+    assert f"Cannot keep the data set {tiny_files[0]} for the next time" in caplog.text
 
 
 def test_bad_data_is_not_cached(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_bad_data_is_not_cached(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(DatasetError, match="line 2"):
             load_faces(path)
-    assert not cache_folder().exists()
+    assert not cache_folder(CACHE_KIND).exists()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -181,4 +182,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
 
-    assert cache_folder() == Path.home() / ".cache" / "deepfer" / "datasets"
+    assert cache_folder(CACHE_KIND) == Path.home() / ".cache" / "deepfer" / "datasets"

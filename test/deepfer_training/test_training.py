@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from training_runs import run_until_killed
 
 from deepfer_training.config import (
@@ -196,6 +197,46 @@ def test_targets_are_shared_between_labels_and_teachers(
     np.testing.assert_allclose(alone.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(mixed, 0.75 * labels + 0.25 * alone, atol=1e-5)
     np.testing.assert_array_equal(none, labels)
+
+
+def test_a_teacher_is_asked_once(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepfer_training import teachers
+    from deepfer_training.inference import KerasPredictor
+
+    asked = []
+
+    class CountedPredictor(KerasPredictor):
+        def __init__(self, model: Path) -> None:
+            asked.append(model.parent.name)
+            super().__init__(model)
+
+    monkeypatch.setattr(teachers, "KerasPredictor", CountedPredictor)
+    other_run = tmp_path / "other"
+    other_run.mkdir()
+    labels, head = np.eye(7, dtype=np.float32)[[0] * 6], HeadConfig(teacher_weight=1.0)
+
+    def answers(folder: Path, first: int = 0) -> NDArray[np.float32]:
+        return teachers.add_teachers(
+            labels, tiny_dataset.images[first : first + 6], head, [folder]
+        )
+
+    once, again = answers(tiny_run), answers(tiny_run)
+    np.testing.assert_array_equal(once, again)
+    assert asked == ["tiny"]
+    shutil.copy(tiny_run / "model.keras", other_run)
+    np.testing.assert_array_equal(answers(other_run), once)
+    assert asked == ["tiny"]
+    # Other pictures, and another file in the same place, are other questions.
+    assert not np.array_equal(answers(tiny_run, first=1), once)
+    (other_run / "model.keras").write_bytes(b"another")
+    with pytest.raises(ModelFileError, match="is not a usable Keras model"):
+        answers(other_run)
+    assert asked == ["tiny", "tiny", "other"]
 
 
 @pytest.mark.parametrize(

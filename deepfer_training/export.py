@@ -49,7 +49,8 @@ from deepfer_training.model_files import (
     format_json,
     read_bundle,
 )
-from deepfer_training.run_folder import RECIPE_FILE, RUN_FILE, commands_of, read_run_file
+from deepfer_training.recipe_description import commands_of
+from deepfer_training.run_folder import RECIPE_FILE, RUN_FILE, read_run_file
 from deepfer_training.seed_summary import LABEL_SETS, read_scores, summarize
 
 CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")

@@ -7,7 +7,7 @@ from typing import Any
 from deepfer_training.markdown_text import fill_paragraph, format_percent, make_table
 from deepfer_training.metrics import CalibrationBin
 from deepfer_training.model_files import KERAS_FILE, LITERT_FILE
-from deepfer_training.recipe_description import describe_training
+from deepfer_training.recipe_description import commands_of, describe_training
 from deepfer_training.seed_summary import LABEL_SETS, SCORES
 
 CARD_FILE = "MODEL_CARD.md"
@@ -461,10 +461,9 @@ def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
 
 def _rerun(bundle: dict[str, Any], command: str) -> str:
     provenance = bundle["provenance"]
-    training = provenance["training"] or {}
     steps = [
-        *training.get("builds_on", []),
-        *filter(None, [training.get("command"), provenance["export"]["command"]]),
+        *commands_of(provenance["training"] or {}),
+        *filter(None, [provenance["export"]["command"]]),
     ]
     return (
         "## How to make it again\n\n"

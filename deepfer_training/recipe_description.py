@@ -1,5 +1,6 @@
 """Tell in words how a model was trained."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from deepfer_training.markdown_text import fill_paragraph, format_percent, make_table
@@ -44,6 +45,15 @@ def describe_training(bundle: dict[str, Any]) -> str:
     return (
         f"## Training\n\n{fill_paragraph(_describe_targets(head))}\n\n{make_table(('', ''), rows)}"
     )
+
+
+def commands_of(run: Mapping[str, Any]) -> list[str]:
+    """Return the commands that a run took, in their order, as far as its record says.
+
+    Args:
+        run: What `run_folder.describe_run` returned.
+    """
+    return [*run.get("builds_on", []), *filter(None, [run.get("command")])]
 
 
 def _describe_targets(head: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from deepfer_training.config import TrainingConfig, config_from_dict
 from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import SPLITS, FaceDataset
+from deepfer_training.recipe_description import commands_of
 
 RECIPE_FILE = "recipe.json"
 RUN_FILE = "run.json"
@@ -250,15 +251,6 @@ def describe_run(
             dict.fromkeys(command for folder in before for command in _read_commands(folder))
         )
     return run
-
-
-def commands_of(run: Mapping[str, Any]) -> list[str]:
-    """Return the commands that a run took, in their order, as far as its record says.
-
-    Args:
-        run: What `describe_run` returned.
-    """
-    return [*run.get("builds_on", []), *filter(None, [run.get("command")])]
 
 
 def _read_commands(folder: Path) -> list[str]:

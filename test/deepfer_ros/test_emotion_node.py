@@ -875,6 +875,7 @@ def test_stream_and_node_go_on_while_an_image_is_classified(
     node: EmotionNode, peer: RosPeer, loader: FakeLoader, astronaut_path: Path
 ) -> None:
     camera = FakeCamera(peer)
+    assert not classify(peer).success
     loader.still_detector.gate.clear()
     request = ClassifyImage.Request(path=str(astronaut_path))
     pending = peer.start_call(ClassifyImage, "classify_image", request)
@@ -892,6 +893,7 @@ def test_stream_and_node_go_on_while_an_image_is_classified(
 def test_too_many_waiting_images_are_refused(
     node: EmotionNode, peer: RosPeer, loader: FakeLoader, astronaut_path: Path
 ) -> None:
+    assert not classify(peer).success
     loader.still_detector.gate.clear()
     request = ClassifyImage.Request(path=str(astronaut_path))
     pending = [peer.start_call(ClassifyImage, "classify_image", request) for _ in range(9)]
@@ -908,6 +910,7 @@ def test_too_many_waiting_images_are_refused(
 def test_waiting_images_are_refused_when_the_node_is_cleaned_up(
     node: EmotionNode, peer: RosPeer, loader: FakeLoader, astronaut_path: Path
 ) -> None:
+    assert not classify(peer).success
     loader.still_detector.gate.clear()
     request = ClassifyImage.Request(path=str(astronaut_path))
     first = peer.start_call(ClassifyImage, "classify_image", request)

@@ -69,19 +69,17 @@ class RosPeer:
         self.wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
         return publisher
 
-    def call(
-        self, service_type: type, service: str, request: object, *, again: bool = True
-    ) -> object:
-        """Call a service and return its answer.
+    def call(self, service_type: type, service: str, request: object) -> object:
+        """Call a service until it answers, and return the answer.
 
         An answer gets lost if the service finds its client later than the client the service, as
-        may happen on a busy machine. So the call is repeated, unless `again` forbids that because
-        the second call would do something else than the first.
+        may happen on a busy machine. So the call is repeated: a second one must do no more than
+        the first.
         """
         end_s = time.monotonic() + TIMEOUT_S
         while True:
             pending = self.start_call(service_type, service, request)
-            tries_on = again and time.monotonic() + REPEAT_S < end_s
+            tries_on = time.monotonic() + REPEAT_S < end_s
             try:
                 self.wait_until(
                     pending.done, f"an answer of {service}", REPEAT_S if tries_on else TIMEOUT_S
@@ -93,7 +91,10 @@ class RosPeer:
                 return pending.result()
 
     def start_call(self, service_type: type, service: str, request: object) -> Future:
-        """Call a service and return the future of its answer."""
+        """Call a service and return the future of its answer.
+
+        The answer may get lost, as `call` says, unless the service has answered this peer before.
+        """
         if service not in self._clients:
             self._clients[service] = self.node.create_client(service_type, service)
         self.wait_until(self._clients[service].service_is_ready, f"the service {service}")

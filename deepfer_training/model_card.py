@@ -318,8 +318,6 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
         if (spread := (_scores_on(summary, label_set) or {}).get(name)) is not None
     ]
     headings = ("score", "mean", "range", *(f"seed {model['seed']}" for model in models))
-    commands = "".join(f"{_break_command(command)}\n" for command in seeds.get("commands", ()))
-    trained = f"\nWhat trained them, in this order:\n\n{commands}" if commands else ""
     return f"""\
 ## Seeds
 
@@ -327,13 +325,7 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
 
 {make_table(headings, rows)}
     deepfer evaluate MODEL_OF_EACH_SEED… {_DATA_OPTIONS} --split {seeds["split"]}
-{trained}"""
-
-
-def _break_command(command: str) -> str:
-    """Return a command as a block of Markdown, in lines that a shell takes for one."""
-    lines = textwrap.wrap(command, width=88, break_long_words=False, break_on_hyphens=False)
-    return "    " + " \\\n        ".join(lines)
+"""
 
 
 def _score(name: str, value: float) -> str:
@@ -461,17 +453,25 @@ def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
 
 def _rerun(bundle: dict[str, Any], command: str) -> str:
     provenance = bundle["provenance"]
+    # The other seeds' trainings, too: the export command takes their models.
+    trained = bundle.get("seeds", {}).get("commands") or commands_of(provenance["training"] or {})
     steps = [
-        *commands_of(provenance["training"] or {}),
+        *trained,
         *filter(None, [provenance["export"]["command"]]),
+        f"{command} --robustness --json",
     ]
     return (
         "## How to make it again\n\n"
         "The data is for research and is not part of this repository: `fer2013.csv` (plain, "
         "`.xz` or `.gz`)\ncomes from the Kaggle challenge, `fer2013new.csv` from the FER+ "
-        "repository.\n\n"
-        + "".join(f"    {step}\n" for step in [*steps, f"{command} --robustness --json"])
+        "repository.\n\n" + "".join(f"{_break_command(step)}\n" for step in steps)
     )
+
+
+def _break_command(command: str) -> str:
+    """Return a command as a block of Markdown, in lines that a shell takes for one."""
+    lines = textwrap.wrap(command, width=88, break_long_words=False, break_on_hyphens=False)
+    return "    " + " \\\n        ".join(lines)
 
 
 def _interval(bounds: list[float], factor: float = 100, digits: int = 1) -> str:

@@ -43,8 +43,10 @@ _RELEASES = (
 
 def cache_folder() -> Path:
     """Return the folder that fetched files are kept in (XDG base directory specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "deepfer"
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification has relative paths ignored.
+    base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
+    return base / "deepfer"
 
 
 def find_yunet_file(path: Path | None = None) -> Path | None:

@@ -51,6 +51,15 @@ def test_no_file_is_found_where_there_is_none() -> None:
     assert find_yunet_file() is None
 
 
+def test_a_relative_cache_folder_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for ignored in ("", "here"):
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert yunet_file.cache_folder() == tmp_path / ".cache/deepfer"
+
+
 def test_the_newest_in_the_cache_is_found(cache: Path) -> None:
     cache.mkdir()
     (cache / OLD).touch()

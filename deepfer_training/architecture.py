@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from deepfer_training.config import NetworkConfig
+from deepfer_training.errors import ConfigError
 from deepfer_training.fused_layers import ConvNormRelu, make_convolution
 
 _STEM_KERNEL_PX = 5
@@ -41,7 +42,17 @@ def build_compact_cnn(
         dtype_policy: Keras dtype policy of the convolutions, for example `mixed_bfloat16`.
         fused: Use `ConvNormRelu` layers: for training. Without, the model holds only layers that
             every Keras knows. `networks.copy_weights` joins the two.
+
+    Raises:
+        ConfigError: More stages than the picture can be halved for, or a head with the name of
+            another layer.
     """
+    halvings = len(config.widths) - 1 + (config.stem_width > 0)
+    if input_size_px >> halvings == 0:
+        raise ConfigError(
+            f"network.widths is {config.widths!r}, but a picture of {input_size_px} pixels cannot "
+            f"be halved {halvings} times: take fewer stages."
+        )
     pixels = layers.Input((input_size_px, input_size_px, 1), name="pixels")
     x = layers.Rescaling(1 / 255, name="rescale", dtype=dtype_policy)(pixels)
     convolve = _convolve_fused if fused else _convolve
@@ -84,7 +95,18 @@ def join_heads(
         class_count: C, number of classes.
         heads: Name of each dense layer; the softmax of the head `x` is called `x_probabilities`.
         name: Name of the model.
+
+    Raises:
+        ConfigError: A head has the name of another layer.
     """
+    taken = {layer.name for layer in keras.Model(pixels, features).layers}
+    for head in heads:
+        names = {head, f"{head}_probabilities"}
+        if names & taken:
+            raise ConfigError(
+                f"heads.name is {head!r}, the name of a layer of the network; take another one."
+            )
+        taken |= names
     outputs = [
         layers.Softmax(name=f"{head}_probabilities", dtype="float32")(
             layers.Dense(class_count, name=head, dtype="float32")(features)

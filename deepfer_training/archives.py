@@ -1,6 +1,7 @@
 """Open tables and pictures wherever they lie: in files, folders, compressed files and archives."""
 
 import contextlib
+import functools
 import gzip
 import io
 import lzma
@@ -16,9 +17,16 @@ from deepfer_training.errors import DatasetError
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".pgm", ".tif", ".tiff")
 """What pictures in folders and archives are called, in lower case."""
 
-_TABLES = ("fer2013.csv", "icml_face_data.csv", "fer2013new.csv")
-# Of these, the compressed ones hold one file each.
+FACE_TABLES = ("fer2013.csv", "icml_face_data.csv")
+"""What tables of pictures are called."""
+
+VOTE_TABLES = ("fer2013new.csv",)
+"""What tables of FER+ votes are called."""
+
+# What is compressed like this holds one file.
 _OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
+# Bit 0 of a member's flags; APPNOTE.TXT of the .zip format, section 4.4.4.
+_ENCRYPTED = 0x1
 _DAMAGE = (
     OSError,
     EOFError,
@@ -36,31 +44,47 @@ def is_archive(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_table(path: Path) -> Iterator[IO[str]]:
+def open_table(path: Path, known: tuple[str, ...]) -> Iterator[IO[str]]:
     """Open a CSV file, plain, compressed, or as the only one of its kind in an archive or folder.
 
+    Args:
+        path: The file, archive or folder.
+        known: What such tables are called, `FACE_TABLES` or `VOTE_TABLES`.
+
     Raises:
-        DatasetError: There is no such file, or it is damaged.
+        DatasetError: There is no such file, it is damaged, or it needs a password.
     """
     try:
-        with _open_bytes(path) as data, io.TextIOWrapper(data, "utf-8", newline="") as text:
+        # Spreadsheets write a byte-order mark first; "utf-8" would make it a part of the header.
+        with (
+            _open_bytes(path, known) as data,
+            io.TextIOWrapper(data, "utf-8-sig", newline="") as text,
+        ):
             yield text
     except (*_DAMAGE, UnicodeDecodeError) as err:
         raise DatasetError(f"Cannot read {path}: {_reason(err)}.") from err
 
 
-def find_table(path: Path) -> str | None:
-    """Return the name of the table in a folder or archive, or None if it holds pictures instead.
+def find_table(path: Path, known: tuple[str, ...]) -> str | None:
+    """Return the name of the table in a folder or archive, or None if there is none of its kind.
+
+    Beside pictures only a table with a known name counts.
+
+    Args:
+        path: The folder or archive.
+        known: What such tables are called, `FACE_TABLES` or `VOTE_TABLES`.
 
     Raises:
         DatasetError: It cannot be read, or holds several tables of which none is known.
     """
     names = _list_names(path)
     tables = [name for name in names if name.suffix.lower() == ".csv"]
-    for known in _TABLES:
+    for known_name in known:
         for name in tables:
-            if name.name == known:
+            if name.name == known_name:
                 return str(name)
+    # Votes are no pictures, and pictures no votes.
+    tables = [name for name in tables if name.name not in FACE_TABLES + VOTE_TABLES]
     # Many data sets of pictures have a table of labels, too.
     if any(name.suffix.lower() in PICTURE_SUFFIXES for name in names):
         return None
@@ -68,7 +92,7 @@ def find_table(path: Path) -> str | None:
         listed = ", ".join(str(name) for name in tables[:5])
         raise DatasetError(
             f"{path} holds several tables ({listed}); unpack it and name one, or name it "
-            f"{' or '.join(_TABLES[:2])}."
+            f"{' or '.join(known)}."
         )
     return str(tables[0]) if tables else None
 
@@ -76,10 +100,11 @@ def find_table(path: Path) -> str | None:
 def read_pictures(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield the name inside a folder or archive, and the content, of each picture.
 
-    Hidden files are left out.
+    Hidden files are left out. Each picture is read when it is asked for. They come in the order
+    of their names, but those of a .tar file, which would have to be searched for each, in its own.
 
     Raises:
-        DatasetError: It cannot be read.
+        DatasetError: It cannot be read, or needs a password.
     """
     try:
         for name, read in _list_files(path):
@@ -90,14 +115,14 @@ def read_pictures(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 @contextlib.contextmanager
-def _open_bytes(path: Path) -> Iterator[IO[bytes]]:
+def _open_bytes(path: Path, known: tuple[str, ...]) -> Iterator[IO[bytes]]:
     if not (path.is_dir() or is_archive(path)):
         with _OPENERS.get(path.suffix, open)(path, "rb") as file:
             yield file
         return
-    wanted = find_table(path)
+    wanted = find_table(path, known)
     if wanted is None:
-        raise DatasetError(f"{path} holds no .csv file.")
+        raise DatasetError(f"{path} holds no .csv file that may be {' or '.join(known)}.")
     for name, read in _list_files(path):
         if str(name) == wanted:
             with io.BytesIO(read()) as file:
@@ -119,15 +144,25 @@ def _list_files(path: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]
             yield PurePosixPath(file.relative_to(path).as_posix()), file.read_bytes
     elif path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            for info in sorted(archive.infolist(), key=lambda info: info.filename):
+            for info in sorted(archive.infolist(), key=lambda info: PurePosixPath(info.filename)):
                 if not info.is_dir():
-                    yield PurePosixPath(info.filename), lambda info=info: archive.read(info)  # type: ignore[misc]
+                    read = functools.partial(_read_member, archive, info, path)
+                    yield PurePosixPath(info.filename), read
     else:
         with tarfile.open(path) as tar:
             for member in tar:
                 content = tar.extractfile(member) if member.isfile() else None
                 if content is not None:
                     yield PurePosixPath(member.name), content.read
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> bytes:
+    if info.flag_bits & _ENCRYPTED:
+        raise DatasetError(
+            f"Cannot read {path}: {info.filename} in it needs a password; unpack it with the "
+            "password and give what comes out."
+        )
+    return archive.read(info)
 
 
 def _is_tar(path: Path) -> bool:

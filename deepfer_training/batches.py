@@ -1,7 +1,8 @@
 """What a network is shown in training: pictures, targets and how much each picture counts."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,20 @@ def class_weights(targets: NDArray[np.float32], class_balance: float) -> NDArray
 def watched_labels(votes_weight: float, *, has_votes: bool) -> str:
     """Return the labels that a head is mostly trained for, `fer2013` or `ferplus`."""
     return "ferplus" if votes_weight > 0.5 and has_votes else "fer2013"
+
+
+def meant_labels(head: Mapping[str, Any] | None, calibrated_for: str, *, has_votes: bool) -> str:
+    """Return the labels that a model is meant for, `fer2013` or `ferplus`.
+
+    Args:
+        head: What the recipe says about its head: it is meant for what it was trained for. None
+            if nobody knows: then for what it was calibrated for.
+        calibrated_for: `fer2013`, `ferplus` or `none`.
+        has_votes: Whether the data has FER+ votes.
+    """
+    if head is not None:
+        return watched_labels(head["votes_weight"], has_votes=has_votes)
+    return "ferplus" if calibrated_for == "ferplus" and has_votes else "fer2013"
 
 
 def watched_truth(faces: FaceDataset, head: HeadConfig) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from deepfer_training.errors import TrainingError
 
 if TYPE_CHECKING:
     from deepfer_training.fer2013 import FaceDataset
+
+_BACKENDS = ("tensorflow", "jax", "torch")
+"""What Keras can train on; it takes the first one unless told otherwise."""
 
 _FILE = click.Path(path_type=Path)
 _data = click.option(
@@ -72,17 +76,21 @@ def train(
     # Keras takes seconds to import; only the commands that need it pay for it.
     from deepfer_training import training
     from deepfer_training.config import load_config
+    from deepfer_training.model_files import shown_path
 
-    command = f"deepfer train {_shown(recipe)} {_data_options(data, ferplus)}"
+    words = ["deepfer", "train", shown_path(recipe), *_data_options(data, ferplus)]
     try:
         config = load_config(recipe)
         if seed is not None:
             config = dataclasses.replace(config, seed=seed)
-            command += f" --seed {seed}"
+            words += ["--seed", str(seed)]
         if start is not None:
-            command += f" --start-from {_shown(start)}"
+            words += ["--start-from", shown_path(start)]
         for teacher in teachers:
-            command += f" --teacher {_shown(teacher)}"
+            words += ["--teacher", shown_path(teacher)]
+        if distribute != "none":
+            words += ["--distribute", distribute]
+        words += ["--output", shown_path(output)]
         dataset = _read(data, ferplus, console)
         with _progress(console) as progress:
             task = progress.add_task("Training", total=0)
@@ -91,7 +99,7 @@ def train(
                 dataset,
                 output,
                 resume=resume,
-                command=f"{command} --output {_shown(output)}",
+                command=f"{_backend_setting()}{shlex.join(words)}",
                 start=start,
                 teachers=teachers,
                 distribute=distribute,
@@ -258,14 +266,16 @@ def export(
     os.environ["KERAS_BACKEND"] = "tensorflow"
     console = _prepare()
     from deepfer_training.export import export_bundle
+    from deepfer_training.model_files import shown_path
 
-    command = (
-        f"deepfer export {_shown(source)} --output {_shown(output)} {_data_options(data, ferplus)}"
-    )
+    words = ["deepfer", "export", shown_path(source), "--output", shown_path(output)]
+    words += _data_options(data, ferplus)
     if calibrate != "auto":
-        command += f" --calibrate {calibrate}"
-    command += "".join(f" --without {name}" for name in without)
-    command += "".join(f" --also {_shown(other)}" for other in other_seeds)
+        words += ["--calibrate", calibrate]
+    for name in without:
+        words += ["--without", name]
+    for other in other_seeds:
+        words += ["--also", shown_path(other)]
     try:
         dataset = _read(data, ferplus, console)
         with console.status("Exporting …") as status:
@@ -277,7 +287,7 @@ def export(
                 without=without,
                 other_seeds=other_seeds,
                 replace=replace,
-                command=command,
+                command=shlex.join(words),
                 report=lambda step: status.update(f"{step} …"),
             )
     except TrainingError as err:
@@ -286,17 +296,30 @@ def export(
 
 
 def _prepare() -> Console:
-    """Return a console for progress, and keep TensorFlow's start-up notes out of it."""
+    """Return a console for progress, and keep TensorFlow's start-up notes out of it.
+
+    Raises:
+        ClickException: Keras does not know the backend that is asked for.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend not in _BACKENDS:
+        raise click.ClickException(
+            f"KERAS_BACKEND is {backend!r}, allowed: {', '.join(_BACKENDS)}."
+        )
     # TensorFlow reads this when it is first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return Console(stderr=True, highlight=False)
 
 
 def _read(data: Path, ferplus: Path | None, console: Console) -> "FaceDataset":
-    from deepfer_training.dataset_cache import load_faces
+    """Read the data, and tell what has been decided about it: where splits come from, say."""
+    from deepfer_training.dataset_cache import load_source
 
     with console.status(f"Reading {data} …"):
-        return load_faces(data, ferplus)
+        source = load_source(data, ferplus)
+    for note in source.notes:
+        console.print(note, soft_wrap=True, markup=False)
+    return source.faces
 
 
 def _progress(console: Console) -> Progress:
@@ -312,11 +335,14 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _data_options(data: Path, ferplus: Path | None) -> str:
-    options = f"--data {data.name}"
-    return options if ferplus is None else f"{options} --ferplus {ferplus.name}"
+def _data_options(data: Path, ferplus: Path | None) -> list[str]:
+    options = ["--data", data.name]
+    return options if ferplus is None else [*options, "--ferplus", ferplus.name]
 
 
-def _shown(path: Path) -> str:
-    """Return a path as a record may show it: without where it lies on this machine."""
-    return path.name if path.is_absolute() or ".." in path.parts else str(path)
+def _backend_setting() -> str:
+    """Return what has to stand before a command so that Keras runs on what it runs on now."""
+    import keras
+
+    backend = keras.backend.backend()
+    return "" if backend == _BACKENDS[0] else f"KERAS_BACKEND={backend} "

@@ -1,6 +1,7 @@
 """Training recipes: one YAML file, checked field by field."""
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -332,6 +333,7 @@ class TrainingConfig:
             names,
             "one or more of different names",
         )
+        _require(0 <= self.seed < 2**32, "seed", self.seed, f"0 to {2**32 - 1}")
         _require(0 <= self.crop_margin <= 1, "crop_margin", self.crop_margin, "0 to 1")
         fine_tuning = isinstance(self.optimization, AdamConfig) and self.optimization.fine_tuning
         frozen = isinstance(self.network, ResNet50V2Config) and self.network.weights != "none"
@@ -406,12 +408,23 @@ def _convert(hint: Any, value: object, name: str) -> object:  # noqa: ANN401 - a
             for position, item in enumerate(value)
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _to_float(value, name)
     if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
-        return float(value)
+        return _to_float(value, name)
+    if hint is float and isinstance(value, float):
+        return _to_float(value, name)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{name} must be of type {hint.__name__}, got {value!r}.")
     return value
+
+
+def _to_float(value: float | str, name: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    _require(math.isfinite(number), name, value, "finite numbers")
+    return number
 
 
 def _choose(options: list[type], value: object, name: str) -> type:

@@ -6,6 +6,7 @@ is cached is found by the content of the file, so a changed file is never mistak
 
 import dataclasses
 import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,18 @@ from deepfer_training.fer2013 import SPLITS, FaceDataset, FaceSource, read_ferpl
 CACHE_KIND = "datasets"
 """Name of the folder within the cache."""
 
-# Goes up when the layout of a cached file changes, so that old ones are no longer found.
-_LAYOUT = 2
+# Goes up when the layout of a cached file changes, or what is read from the same data, so that
+# old ones are no longer found.
+_LAYOUT = 3
+
+_logger = logging.getLogger(__name__)
 
 
 def load_faces(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
     """Read labelled faces and optionally FER+ votes, from the cache if they were read before.
+
+    How the data were understood, where that is not plain, is logged; who wants to tell it in
+    another way takes `load_source` and its `notes`.
 
     Args:
         path: See `face_sources.SOURCE_HELP`.
@@ -33,11 +40,17 @@ def load_faces(path: Path, ferplus_path: Path | None = None) -> FaceDataset:
         DatasetError: See `face_sources.read_source`; or there are votes for a folder of pictures,
             which has no row order.
     """
-    return load_source(path, ferplus_path).faces
+    source = load_source(path, ferplus_path)
+    for note in source.notes:
+        _logger.info("%s: %s", path, note)
+    return source.faces
 
 
 def load_source(path: Path, ferplus_path: Path | None = None) -> FaceSource:
-    """Do the same as `load_faces`, and return what is known about the pictures' origin, too."""
+    """Do the same as `load_faces`, and return what is known about the pictures' origin, too.
+
+    Logs no notes: they are in what it returns, whether that comes from the cache or not.
+    """
     cached = cache_folder(CACHE_KIND) / f"faces-{_content_sha256(path)}-v{_LAYOUT}"
     source = _read_cached(cached, name=str(path))
     if source is None:
@@ -51,7 +64,7 @@ def load_source(path: Path, ferplus_path: Path | None = None) -> FaceSource:
             "fer2013.csv; give that file, or leave the votes out."
         )
     # The votes are small: they are read anew every time.
-    votes = read_ferplus_votes(ferplus_path, len(source.faces))
+    votes = read_ferplus_votes(ferplus_path, source.faces)
     return dataclasses.replace(source, faces=dataclasses.replace(source.faces, votes=votes))
 
 

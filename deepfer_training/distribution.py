@@ -52,34 +52,46 @@ class Share:
         return rows[self.process * size : (self.process + 1) * size]
 
 
-@contextmanager
-def distributed(mode: str, batch_size: int) -> Iterator[Share]:
-    """Spread the networks that are built and trained inside over devices.
+def join_processes(mode: str) -> None:
+    """Let the processes of a training find each other, before Keras calculates anything.
 
-    For `processes`, the processes find each other as Keras and JAX define it: by the variables
+    For `processes`, they do so as Keras and JAX define it: by the variables
     `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES` and
     `KERAS_DISTRIBUTION_PROCESS_ID`, or by themselves under Slurm, Open MPI, or on Cloud TPUs.
 
     Args:
         mode: One of `MODES`.
-        batch_size: Pictures a step on all devices together.
 
     Raises:
-        RunError: Keras does not run on JAX, the processes do not find each other, or the batch
-            cannot be divided among the devices.
+        RunError: Keras does not run on JAX, or the processes do not find each other.
     """
     if mode == "none":
-        yield Share()
         return
     if keras.backend.backend() != "jax":
         raise RunError(
             f"Keras runs on {keras.backend.backend()}, but training on several devices needs "
             "JAX: install jax and set KERAS_BACKEND=jax."
         )
-    import jax
-
     if mode == "processes":
         _join()
+
+
+@contextmanager
+def distributed(mode: str, batch_size: int) -> Iterator[Share]:
+    """Spread the networks that are built and trained inside over devices.
+
+    Args:
+        mode: One of `MODES`; `join_processes` has been called with it.
+        batch_size: Pictures a step on all devices together.
+
+    Raises:
+        RunError: The batch cannot be divided among the devices.
+    """
+    if mode == "none":
+        yield Share()
+        return
+    import jax
+
     devices = keras.distribution.list_devices()
     if batch_size % len(devices):
         raise RunError(

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
@@ -14,7 +15,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_training.batches import watched_labels
+from deepfer_training.archives import VOTE_TABLES
+from deepfer_training.batches import meant_labels, watched_labels
 from deepfer_training.calibration import Calibration, fit_temperature, fold_temperature
 from deepfer_training.conversion import (
     convert_to_float16,
@@ -31,8 +33,8 @@ from deepfer_training.evaluation import (
     load_ordered_predictor,
     score_label_sets,
 )
-from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
-from deepfer_training.inference import KerasPredictor, predict
+from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset
+from deepfer_training.inference import KerasPredictor, load_keras_model, predict
 from deepfer_training.model_card import CARD_FILE, write_card, write_charts
 from deepfer_training.model_files import (
     BUNDLE_FILE,
@@ -48,6 +50,7 @@ from deepfer_training.model_files import (
     find_model,
     format_json,
     read_bundle,
+    shown_path,
 )
 from deepfer_training.recipe_description import commands_of
 from deepfer_training.run_folder import RECIPE_FILE, RUN_FILE, read_run_file
@@ -101,6 +104,8 @@ class _Source:
     recipe: dict[str, Any] | None
     training: dict[str, Any] | None
     head: dict[str, Any] | None
+    calibration: dict[str, Any] | None
+    """What is told about the temperature in its logits, if it comes from a bundle."""
 
     @property
     def seed(self) -> int | None:
@@ -169,13 +174,19 @@ def export_bundle(
     trained = _read_source(source)
     others = [_read_source(other) for other in other_seeds]
     _check_same_recipe([trained, *others])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    except OSError as err:
+        raise ExportError(
+            f"Cannot write to {output.parent}: {err.strerror}. Give --output a folder that can be "
+            "written."
+        ) from err
     try:
         bundle = _write_files(trained, folder, output.name, dataset, calibrate, without, report)
         if others:
             bundle["seeds"] = _measure_seeds([trained, *others], dataset, calibrate, report)
-        bundle["provenance"]["export"]["command"] = command
+        bundle["provenance"]["export"] |= {"output": shown_path(output), "command": command}
         bundle["charts"] = write_charts(bundle, folder)
         (folder / BUNDLE_FILE).write_text(format_json(bundle), encoding="utf-8")
         (folder / CARD_FILE).write_text(write_card(bundle, folder), encoding="utf-8")
@@ -231,7 +242,9 @@ def _write_files(
         report(f"Measuring on {split}")
         evaluations = _evaluate_files(files, split_faces, split)
         if split == "PublicTest":
-            _check_losses(evaluations, calibration_labels, without)
+            has_votes = dataset.votes is not None
+            labels = meant_labels(trained.head, calibration_labels, has_votes=has_votes)
+            _check_losses(evaluations, labels, without)
         for file, evaluation in evaluations.items():
             metrics[file][split] = evaluation.to_json()
 
@@ -253,15 +266,40 @@ def _write_files(
             "recipe": trained.recipe,
             "head": trained.head,
             "training": trained.training,
-            "calibration": {
-                "labels": calibration_labels,
-                "split": "PublicTest",
-                "temperature": calibration.temperature,
-                "ece_before": round(calibration.ece_before, 6),
-                "ece_after": round(calibration.ece_after, 6),
-            },
+            "data": _describe_data(dataset),
+            "calibration": _describe_calibration(trained, calibration_labels, calibration),
             "export": {"machine": _machine(), "versions": _versions()},
         },
+    }
+
+
+def _describe_data(dataset: FaceDataset) -> dict[str, Any]:
+    """Return what a bundle says about the data that it was measured on."""
+    options = ["--data", Path(dataset.source).name]
+    if dataset.votes is not None:
+        options += ["--ferplus", *VOTE_TABLES]
+    return {
+        "source": Path(dataset.source).name,
+        "options": shlex.join(options),
+        "images": {split: int(np.sum(dataset.splits == split)) for split in SPLITS},
+    }
+
+
+def _describe_calibration(
+    trained: _Source, labels: str, calibration: Calibration
+) -> dict[str, Any]:
+    """Return what a bundle says about the temperature in its model's logits."""
+    before = trained.calibration
+    if before is not None and labels == "none":
+        # The temperature that the source was given is still in its logits.
+        return before
+    temperature = calibration.temperature * (1.0 if before is None else before["temperature"])
+    return {
+        "labels": labels,
+        "split": "PublicTest",
+        "temperature": round(temperature, 4),
+        "ece_before": round(calibration.ece_before, 6),
+        "ece_after": round(calibration.ece_after, 6),
     }
 
 
@@ -345,14 +383,14 @@ def _read_source(source: Path) -> _Source:
     if (path.parent / BUNDLE_FILE).exists():
         provenance = read_bundle(path.parent).get("provenance", {})
         recipe, training = provenance.get("recipe"), provenance.get("training")
-        head = provenance.get("head")
+        head, calibration = provenance.get("head"), provenance.get("calibration")
     else:
         recipe, training = (
             read_run_file(file) if file.exists() else None
             for file in (path.parent / RECIPE_FILE, path.parent / RUN_FILE)
         )
         heads = {head["name"]: head for head in (recipe or {}).get("heads", [])}
-        head = heads.get(path.stem)
+        head, calibration = heads.get(path.stem), None
     if described.labels not in (None, LABELS):
         raise ModelFileError(
             f"{path} has the labels {', '.join(described.labels or ())}, "
@@ -361,7 +399,7 @@ def _read_source(source: Path) -> _Source:
     crop_margin = described.crop_margin
     if crop_margin is None:
         crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
-    return _Source(path, model, crop_margin, _hide_paths(recipe), training, head)
+    return _Source(path, model, crop_margin, _hide_paths(recipe), training, head, calibration)
 
 
 def _hide_paths(recipe: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -373,10 +411,7 @@ def _hide_paths(recipe: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _load_keras_model(path: Path) -> keras.Model:
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError) as err:
-        raise ModelFileError(f"{path} is not a usable Keras model: {err}") from err
+    model = load_keras_model(path)
     expected = ((None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 1), (None, len(LABELS)))
     if (model.input_shape, model.output_shape) != expected:
         raise ModelFileError(

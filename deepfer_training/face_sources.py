@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deepfer_training.archives import find_table, is_archive
+from deepfer_training.archives import FACE_TABLES, find_table, is_archive
 from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import FaceSource, read_fer2013
 from deepfer_training.picture_folders import read_picture_folders
@@ -23,6 +23,6 @@ def read_source(path: Path) -> FaceSource:
     """
     if not path.exists():
         raise DatasetError(f"Cannot read {path}: it does not exist; expected {SOURCE_HELP}.")
-    if (path.is_dir() or is_archive(path)) and find_table(path) is None:
+    if (path.is_dir() or is_archive(path)) and find_table(path, FACE_TABLES) is None:
         return read_picture_folders(path)
     return read_fer2013(path)

@@ -13,16 +13,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_training.archives import open_table
+from deepfer_training.archives import FACE_TABLES, VOTE_TABLES, open_table
 from deepfer_training.errors import DatasetError
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes of FER-2013; the position is the number in the file."""
 
 SPLITS = ("Training", "PublicTest", "PrivateTest")
+FER2013_SIZES = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
+"""How many pictures each split of FER-2013 has."""
+
 IMAGE_SIZE_PX = 48
 
-_COLUMNS = ("emotion", "pixels", "Usage")
+_SPLIT_COLUMN = "Usage"
+_COLUMNS = ("emotion", "pixels", _SPLIT_COLUMN)
 _VOTE_COLUMNS = (
     "neutral",
     "happiness",
@@ -231,7 +235,7 @@ def read_fer2013(path: Path) -> FaceSource:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     splits: list[str] = []
-    for line, (emotion, pixels, usage) in _read_rows(path, _COLUMNS):
+    for line, (emotion, pixels, usage) in _read_rows(path, FACE_TABLES, _COLUMNS):
         images.append(_parse_pixels(pixels, path, line))
         labels.append(_parse_label(emotion, path, line))
         if usage not in SPLITS:
@@ -247,35 +251,65 @@ def read_fer2013(path: Path) -> FaceSource:
     return FaceSource(faces, "table", np.full((len(faces), 2), IMAGE_SIZE_PX, np.int64))
 
 
-def read_ferplus_votes(path: Path, row_count: int) -> NDArray[np.int64]:
-    """Read the ten FER+ votes of every image, int64 (row_count, 10).
+def read_ferplus_votes(path: Path, faces: FaceDataset) -> NDArray[np.int64]:
+    """Read the ten FER+ votes of every image, int64 (N, 10).
+
+    Args:
+        path: `fer2013new.csv`. If it has a column Usage, this must tell the splits of the faces.
+        faces: The images that the votes are for.
 
     Raises:
         DatasetError: The file is missing, a vote is not a whole number from 0 to 10, or the
-            number of rows differs from the images'.
+            rows are not those of the images: there are more or fewer, or a split differs.
     """
-    votes = []
-    for line, cells in _read_rows(path, _VOTE_COLUMNS):
+    votes: list[list[int]] = []
+    splits: list[str] = []
+    optional = (_SPLIT_COLUMN,)
+    for line, cells in _read_rows(path, VOTE_TABLES, _VOTE_COLUMNS, optional):
+        vote_cells = cells[: len(_VOTE_COLUMNS)]
+        splits.extend(cells[len(_VOTE_COLUMNS) :])
         try:
-            row = [int(cell) for cell in cells]
+            row = [int(cell) for cell in vote_cells]
         except ValueError as err:
             raise DatasetError(
-                f"{path}, line {line}: votes must be whole numbers, got {cells}."
+                f"{path}, line {line}: votes must be whole numbers, got {vote_cells}."
             ) from err
         if min(row) < 0 or max(row) > 10:
             raise DatasetError(f"{path}, line {line}: votes must be from 0 to 10, got {row}.")
         votes.append(row)
-    if len(votes) != row_count:
+    if len(votes) != len(faces):
         raise DatasetError(
-            f"{path} holds {len(votes)} rows, but there are {row_count} images; "
+            f"{path} holds {len(votes)} rows, but there are {len(faces)} images; "
             "FER+ votes must be in the row order of the images."
         )
+    if splits:
+        _check_same_splits(splits, faces, path)
     return np.array(votes, np.int64)
 
 
-def _read_rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, list[str]]]:
-    """Yield (line number, cells of `columns`) for each row below the header."""
-    with open_table(path) as file:
+def _check_same_splits(splits: list[str], faces: FaceDataset, path: Path) -> None:
+    pairs = zip(splits, faces.splits.tolist(), strict=True)
+    for line, (split, expected) in enumerate(pairs, start=2):
+        if split != expected:
+            raise DatasetError(
+                f"{path}, line {line}: {_SPLIT_COLUMN} is '{split}', expected '{expected}' as in "
+                f"line {line} of {faces.source}; FER+ votes must be in the row order of the "
+                "images."
+            )
+
+
+def _read_rows(
+    path: Path, known: tuple[str, ...], columns: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterable[tuple[int, list[str]]]:
+    """Yield (line number, cells) for each row below the header; blank lines may end the file.
+
+    Args:
+        path: The table, or where it is.
+        known: What such tables are called in folders and archives.
+        columns: The columns whose cells are wanted.
+        optional: More of these, left out of the cells if the table does not have them.
+    """
+    with open_table(path, known) as file:
         reader = csv.reader(file)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -285,8 +319,18 @@ def _read_rows(path: Path, columns: tuple[str, ...]) -> Iterable[tuple[int, list
                     f"{path}, line 1: columns {', '.join(missing)} are missing; "
                     f"found {', '.join(header) or 'nothing'}."
                 )
-            indices = [header.index(name) for name in columns]
+            present = (*columns, *(name for name in optional if name in header))
+            indices = [header.index(name) for name in present]
+            blank_line: int | None = None
             for line, row in enumerate(reader, start=2):
+                if len(row) < 2 and not "".join(row).strip():
+                    blank_line = line if blank_line is None else blank_line
+                    continue
+                if blank_line is not None:
+                    raise DatasetError(
+                        f"{path}, line {blank_line}: 0 cells, expected {len(header)}; only the "
+                        "end of the file may be blank."
+                    )
                 if len(row) != len(header):
                     raise DatasetError(
                         f"{path}, line {line}: {len(row)} cells, expected {len(header)}."
@@ -308,7 +352,7 @@ def _parse_pixels(text: str, path: Path, line: int) -> NDArray[np.uint8]:
     expected = IMAGE_SIZE_PX * IMAGE_SIZE_PX
     try:
         pixels = np.array(text.split(), dtype=np.int64)
-    except ValueError as err:
+    except (ValueError, OverflowError) as err:
         raise DatasetError(
             f"{path}, line {line}: pixels must be {expected} whole numbers from 0 to 255."
         ) from err

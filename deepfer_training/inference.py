@@ -40,6 +40,21 @@ def load_predictor(path: Path) -> Predictor:
     return OnnxPredictor(path) if path.suffix == ".onnx" else LiteRtPredictor(path)
 
 
+def load_keras_model(path: Path) -> Any:  # noqa: ANN401 - a Keras model, and Keras loads slowly
+    """Load a `.keras` file as a Keras model that cannot be trained further.
+
+    Raises:
+        ModelFileError: The file is missing, damaged, or no Keras model.
+    """
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    # A KeyError means an archive without a part that every model has.
+    except (ValueError, TypeError, KeyError, OSError) as err:
+        raise ModelFileError(f"{path} is not a usable Keras model: {err}") from err
+
+
 class KerasPredictor:
     """A Keras model, from a file or from memory.
 
@@ -48,15 +63,10 @@ class KerasPredictor:
     """
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - a path or a Keras model
-        import keras
-
         self._name = "The model"
         if isinstance(model, Path):
             self._name = str(model)
-            try:
-                model = keras.saving.load_model(model, compile=False)
-            except (ValueError, TypeError, OSError) as err:
-                raise ModelFileError(f"{self._name} is not a usable Keras model: {err}") from err
+            model = load_keras_model(model)
         # XLA would compile anew for every batch size, and its convolutions are slow on CPUs.
         model.jit_compile = False
         self._model = model
@@ -221,7 +231,8 @@ def _check_shapes(
         and input_shape[1] is not None
         and input_shape[3] == 1
         and len(output_shape) == 2
-        and output_shape[1] is not None
+        # A model with two outputs has a list of two shapes here.
+        and isinstance(output_shape[1], int | np.integer)
     )
     if not fits:
         raise ModelFileError(

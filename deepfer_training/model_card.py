@@ -1,9 +1,11 @@
 """Write the model card of a bundle from what was measured."""
 
-import textwrap
+import shlex
 from pathlib import Path
 from typing import Any
 
+from deepfer_training.batches import meant_labels
+from deepfer_training.fer2013 import FER2013_SIZES
 from deepfer_training.markdown_text import fill_paragraph, format_percent, make_table
 from deepfer_training.metrics import CalibrationBin
 from deepfer_training.model_files import KERAS_FILE, LITERT_FILE
@@ -18,8 +20,8 @@ _LABEL_SET_NAMES = {
     "ferplus": "FER+ majority",
     "ferplus_strict": "FER+ majority, strict",
 }
+_COMMAND_WIDTH = 88
 _CHARTED = ("fer2013", "ferplus")
-_DATA_OPTIONS = "--data fer2013.csv.xz --ferplus fer2013new.csv"
 
 _LIMITS = """\
 ## What it is for, and what not
@@ -56,11 +58,12 @@ def write_card(bundle: dict[str, Any], folder: Path) -> str:
         folder: Folder with the files of the bundle.
     """
     reported = bundle["metrics"][LITERT_FILE][_SPLIT]
-    command = f"deepfer evaluate {bundle['name']} {_DATA_OPTIONS} --split {_SPLIT}"
+    folder_name = bundle["provenance"]["export"]["output"]
+    command = f"deepfer evaluate {folder_name} {_data_options(bundle)} --split {_SPLIT}"
     sections = [
         _summary(bundle, reported, command),
         _LIMITS,
-        _data(reported),
+        _data(bundle, reported),
         describe_training(bundle),
         _files(bundle, folder),
         _accuracy(reported, command),
@@ -99,6 +102,15 @@ def write_charts(bundle: dict[str, Any], folder: Path) -> list[str]:
     return names
 
 
+def _data_options(bundle: dict[str, Any]) -> str:
+    """Return the options of a command that name the data."""
+    return str(bundle["provenance"]["data"]["options"])
+
+
+def _is_fer2013(bundle: dict[str, Any]) -> bool:
+    return bool(bundle["provenance"]["data"]["images"] == FER2013_SIZES)
+
+
 def _scores_on(reported: dict[str, Any], label_set: str) -> dict[str, Any] | None:
     return reported if label_set == "fer2013" else reported.get(label_set)
 
@@ -116,10 +128,11 @@ def _summary(bundle: dict[str, Any], reported: dict[str, Any], command: str) -> 
     ferplus = reported["ferplus"]
     votes = f", {format_percent(ferplus['accuracy'])} against the FER+ majority" if ferplus else ""
     size_px = bundle["input"]["size_px"]
+    whose = "FER-2013's" if _is_fer2013(bundle) else "its data's"
     what = fill_paragraph(
         f"A convolutional network that looks at one face, {size_px}x{size_px} grey pixels, and "
         f"gives the probabilities of seven expressions: {', '.join(bundle['labels'])}. On "
-        f"FER-2013's {_SPLIT} split it is right for {format_percent(reported['accuracy'])} of the "
+        f"{whose} {_SPLIT} split it is right for {format_percent(reported['accuracy'])} of the "
         f"pictures{votes} (one picture, one pass, no test-time augmentation)."
     )
     return f"""\
@@ -134,7 +147,19 @@ command below it.
 """
 
 
-def _data(reported: dict[str, Any]) -> str:
+def _data(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
+    splits = (
+        "The split Training is for training, PublicTest for every decision (calibration, checks "
+        "of the exported files), PrivateTest for the figures that are reported."
+    )
+    if not _is_fer2013(bundle):
+        data = bundle["provenance"]["data"]
+        counts = ", ".join(f"{count:,} in {split}" for split, count in data["images"].items())
+        text = fill_paragraph(
+            f"`{data['source']}` holds grey faces of 48x48 pixels: {counts}. Where they come from "
+            f"and who labelled them is not recorded. {splits}"
+        )
+        return f"## Data\n\n{text}\n\n{_PEOPLE}"
     agreement = reported["label_agreement"]
     agrees = (
         ""
@@ -148,15 +173,13 @@ def _data(reported: dict[str, Any]) -> str:
         "pixels that a web search for emotion words found: many posed and acted expressions, some "
         "drawings, labelled by search word and sorted by few people. Human agreement with its "
         "labels is about 65 % (Goodfellow et al.). FER+ (Barsoum et al. 2016, arXiv:1608.01041) "
-        f"lets ten people vote on every picture.{agrees} The split Training is for training, "
-        "PublicTest for every decision (calibration, checks of the exported files), PrivateTest "
-        "for the figures that are reported."
+        f"lets ten people vote on every picture.{agrees} {splits}"
     )
     return f"## Data\n\n{text}\n\n{_PEOPLE}"
 
 
 def _files(bundle: dict[str, Any], folder: Path) -> str:
-    name, left_out = bundle["name"], bundle["left_out"]
+    left_out = bundle["left_out"]
     rows = []
     for file, metrics in bundle["metrics"].items():
         public, private = metrics["PublicTest"], metrics[_SPLIT]
@@ -178,7 +201,8 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
         )
     splits = ("PublicTest", "PublicTest, FER+", _SPLIT, f"{_SPLIT}, FER+")
     headings = ("file", "size", *splits, "difference", "a face")
-    files = f"models/{name}/"
+    files = f"{bundle['provenance']['export']['output']}/"
+    options = _data_options(bundle)
     size_px, margin = bundle["input"]["size_px"], bundle["input"]["crop_margin"]
     model_input = fill_paragraph(
         f"They take float32 (batch, {size_px}, {size_px}, 1), grey values from 0 to 255, and give "
@@ -204,7 +228,7 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
     if left_out:
         elsewhere += (
             f"\n\n    deepfer export {files}{KERAS_FILE} --calibrate none \\\n"
-            f"        {_DATA_OPTIONS} --output FOLDER"
+            f"        {options} --output FOLDER"
         )
     return f"""\
 ## Files
@@ -216,7 +240,7 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
 {elsewhere}
 
 {make_table(headings, rows)}
-    deepfer evaluate {files}FILE {_DATA_OPTIONS} \\
+    deepfer evaluate {files}FILE {options} \\
         --split {_SPLIT} --compare {files}{KERAS_FILE} --json    # or --split PublicTest
 """
 
@@ -324,7 +348,7 @@ def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
 {text}
 
 {make_table(headings, rows)}
-    deepfer evaluate MODEL_OF_EACH_SEED… {_DATA_OPTIONS} --split {seeds["split"]}
+    deepfer evaluate MODEL_OF_EACH_SEED… {_data_options(bundle)} --split {seeds["split"]}
 """
 
 
@@ -341,7 +365,7 @@ def _confusion(bundle: dict[str, Any], reported: dict[str, Any], command: str) -
     return f"""\
 ## Confusion
 
-The FER-2013 label down, the model's answer across.
+The original label down, the model's answer across.
 
 {make_table(("", *labels), rows)}
     {command}
@@ -352,16 +376,19 @@ The FER-2013 label down, the model's answer across.
 
 def _calibration(bundle: dict[str, Any], reported: dict[str, Any], command: str) -> str:
     calibration = bundle["provenance"]["calibration"]
-    names = {"fer2013": "the original labels", "ferplus": "the FER+ majority", "none": "none"}
+    names = {"fer2013": "the original labels", "ferplus": "the FER+ majority"}
     ferplus = reported["ferplus"]
     votes = f" and {ferplus['ece']:.3f} against the FER+ majority" if ferplus else ""
-    how = (
-        "The logits are as trained: no temperature made them fit better on PublicTest."
-        if calibration["temperature"] == 1.0
-        else f"The logits are divided by {calibration['temperature']}, fitted on PublicTest for "
-        f"{names[calibration['labels']]}: the expected calibration error there went from "
-        f"{calibration['ece_before']:.3f} to {calibration['ece_after']:.3f}."
-    )
+    if calibration["labels"] == "none":
+        how = "The logits are as trained: no temperature was looked for."
+    elif calibration["temperature"] == 1.0:
+        how = "The logits are as trained: no temperature made them fit better on PublicTest."
+    else:
+        how = (
+            f"The logits are divided by {calibration['temperature']}, fitted on PublicTest for "
+            f"{names[calibration['labels']]}: the expected calibration error there went from "
+            f"{calibration['ece_before']:.3f} to {calibration['ece_after']:.3f}."
+        )
     text = fill_paragraph(
         f"{how} On {_SPLIT} it is {reported['ece']:.3f} against the original labels{votes} "
         "(15 bins). The two label sets disagree, so the probabilities cannot fit both."
@@ -406,9 +433,12 @@ def _robustness(reported: dict[str, Any], command: str) -> str:
 
 
 def _failures(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
-    # Judged by the labels that the model is for.
-    calibrated_for = bundle["provenance"]["calibration"]["labels"]
-    label_set = "ferplus" if calibrated_for == "ferplus" else "fer2013"
+    provenance = bundle["provenance"]
+    label_set = meant_labels(
+        provenance["head"],
+        provenance["calibration"]["labels"],
+        has_votes=reported["ferplus"] is not None,
+    )
     meant = _scores_on(reported, label_set) or reported
     recall = meant["recall"]
     labels = list(recall)
@@ -432,10 +462,14 @@ def _failures(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
     ]
     paragraphs = [fill_paragraph(line).replace("\n", "\n  ") for line in lines]
     introduction = f"By the labels that it is for, {_LABEL_SET_NAMES[label_set]}:"
+    why = (
+        "the pictures of FER-2013 may not be passed on"
+        if _is_fer2013(bundle)
+        else "nobody knows whether these people agree"
+    )
     faces = fill_paragraph(
         "The faces that the model is most wrong about, with what it takes them for, are drawn by "
-        "`deepfer train` into the run folder (`*_mistakes.png`). They are not shown here: the "
-        "pictures of FER-2013 may not be passed on."
+        f"`deepfer train` into the run folder (`*_mistakes.png`). They are not shown here: {why}."
     )
     return f"## Where it fails\n\n{introduction}\n\n" + "\n".join(paragraphs) + f"\n\n{faces}\n"
 
@@ -460,17 +494,26 @@ def _rerun(bundle: dict[str, Any], command: str) -> str:
         *filter(None, [provenance["export"]["command"]]),
         f"{command} --robustness --json",
     ]
-    return (
-        "## How to make it again\n\n"
+    origin = (
         "The data is for research and is not part of this repository: `fer2013.csv` (plain, "
         "`.xz` or `.gz`)\ncomes from the Kaggle challenge, `fer2013new.csv` from the FER+ "
-        "repository.\n\n" + "".join(f"{_break_command(step)}\n" for step in steps)
+        "repository."
+        if _is_fer2013(bundle)
+        else "The data is not part of this bundle."
     )
+    commands = "".join(f"{_break_command(step)}\n" for step in steps)
+    return f"## How to make it again\n\n{origin}\n\n{commands}"
 
 
 def _break_command(command: str) -> str:
     """Return a command as a block of Markdown, in lines that a shell takes for one."""
-    lines = textwrap.wrap(command, width=88, break_long_words=False, break_on_hyphens=False)
+    first, *words = map(shlex.quote, shlex.split(command))
+    lines = [first]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > _COMMAND_WIDTH:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}"
     return "    " + " \\\n        ".join(lines)
 
 

@@ -170,6 +170,11 @@ def file_sha256(path: Path) -> str:
         raise ModelFileError(f"Cannot read {path}: {err.strerror}.") from err
 
 
+def shown_path(path: Path) -> str:
+    """Return a path as a record may show it: without where it lies on this machine."""
+    return path.name if path.is_absolute() or ".." in path.parts else str(path)
+
+
 def _model_in(folder: Path) -> ModelFile:
     """Return the LiteRT model of a bundle folder, or the Keras model of a run folder."""
     if (folder / BUNDLE_FILE).exists():

@@ -10,6 +10,7 @@ from deepfer_training.config import HeadConfig, ResNet50V2Config, TrainingConfig
 from deepfer_training.errors import ModelFileError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS
 from deepfer_training.fused_layers import ConvNormRelu
+from deepfer_training.inference import load_keras_model
 from deepfer_training.resnet50v2 import build_resnet50v2
 
 _HEAD = "logits"
@@ -65,11 +66,11 @@ def load_head(folder: Path, head: HeadConfig) -> keras.Model:
     """
     path = head_path(folder, head)
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError) as err:
+        return load_keras_model(path)
+    except ModelFileError as err:
         raise ModelFileError(
-            f"Cannot load {path}: {err}. It must be the run folder of a finished training that "
-            f"has the head {head.name}."
+            f"{err}. {folder} must be the run folder of a finished training that has the head "
+            f"{head.name}."
         ) from err
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 
 from deepfer_training.config import AdamConfig, OptimizationConfig, TrainingConfig
-from deepfer_training.distribution import Share
 from deepfer_training.errors import RunError
 from deepfer_training.resnet50v2 import release_top_layers
 from deepfer_training.run_folder import BEST_WEIGHTS_FILE
@@ -50,10 +49,17 @@ def begin_phase(
         release_top_layers(network, phase.released_layers)
     optimization = config.optimization
     count = len(network.outputs)
-    network.compile(
+    optimizer = (
         keras.optimizers.Adam(phase.learning_rate)
         if isinstance(optimization, AdamConfig)
-        else _make_sgd(optimization, steps_per_epoch),
+        else _make_sgd(optimization, steps_per_epoch)
+    )
+    if config.dtype_policy == "mixed_float16":
+        # Small gradients vanish in 16 bits (Micikevicius et al. 2017, arXiv:1710.03740). Keras
+        # does this by itself only where the model has the policy as well as its layers.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    network.compile(
+        optimizer,
         [keras.losses.CategoricalCrossentropy(label_smoothing=optimization.label_smoothing)]
         * count,
         weighted_metrics=[["accuracy"]] * count,
@@ -64,27 +70,25 @@ def begin_phase(
 
 
 def phase_callbacks(
-    config: OptimizationConfig | AdamConfig, run_folder: Path, watched: str, share: Share
+    config: OptimizationConfig | AdamConfig, folder: Path, watched: str
 ) -> Sequence[keras.callbacks.Callback]:
     """Return the callbacks that decide which weights are kept and when a phase ends.
 
     Args:
         config: The recipe's part about optimization.
-        run_folder: Where the best weights are kept, if they are.
+        folder: Where the best weights are kept, if they are.
         watched: Name under which Keras logs the accuracy on PublicTest.
-        share: What this process works on; only the first one writes files.
     """
     if not isinstance(config, AdamConfig):
         return [keras.callbacks.SwapEMAWeights()]
-    keeping = keras.callbacks.ModelCheckpoint(
-        run_folder / BEST_WEIGHTS_FILE,
-        monitor=watched,
-        mode="max",
-        save_best_only=True,
-        save_weights_only=True,
-    )
     return [
-        *([keeping] if share.is_first else []),
+        keras.callbacks.ModelCheckpoint(
+            folder / BEST_WEIGHTS_FILE,
+            monitor=watched,
+            mode="max",
+            save_best_only=True,
+            save_weights_only=True,
+        ),
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=config.stop_patience),
         keras.callbacks.ReduceLROnPlateau(
             monitor="val_loss", factor=config.plateau_factor, patience=config.plateau_patience

@@ -7,6 +7,7 @@ and copies of it never are in different ones.
 
 import hashlib
 import io
+import struct
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +39,29 @@ _SPLIT_OF_FOLDER = {
     **dict.fromkeys(("val", "valid", "validation", "publictest"), _PUBLIC),
     **dict.fromkeys(("test", "testing", "privatetest"), _PRIVATE),
 }
+# What Pillow's decoders raise for files that are cut off or contradict themselves.
+_BAD_PICTURE = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+# EXIF 2.3, section 4.6.4: the orientation, and what turns a picture that has it.
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = 1
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow raises for EXIF data that are damaged.
+_BAD_EXIF = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 # Of ten parts by content: where nothing else tells the part of a picture.
 _PUBLIC_TENTH, _PRIVATE_TENTH = 0, 1
 
@@ -45,37 +69,36 @@ _PUBLIC_TENTH, _PRIVATE_TENTH = 0, 1
 def read_picture_folders(path: Path) -> FaceSource:
     """Read a folder, .zip or .tar file with a folder for each class.
 
-    Pictures are made grey; those of another size are cut to a square around their middle and
-    scaled to 48x48.
+    Pictures are turned upright by their EXIF orientation and made grey; those of another size are
+    cut to a square around their middle and scaled to 48x48.
 
     Raises:
         DatasetError: There are no pictures, one cannot be read, or a folder is no class; the text
             names the file and what was expected.
     """
-    images, sizes, labels, splits, places = [], [], [], [], []
+    rows: list[tuple[PurePosixPath, int, NDArray[np.uint8], tuple[int, int]]] = []
     left_out = 0
-    for name, data in sorted(read_pictures(path)):
+    # Encoded pictures may be large: only one at a time is in memory.
+    for name, data in read_pictures(path):
         label = _label_of(name, path)
         if label is None:
             left_out += 1
-            continue
-        image, size_hw = _decode(data, f"{path}/{name}")
-        images.append(image)
-        sizes.append(size_hw)
-        labels.append(label)
-        splits.append(_split_of(name))
-        places.append(str(name))
-    if not images:
+        else:
+            rows.append((name, label, *_decode(data, f"{path}/{name}")))
+    if not rows:
         raise DatasetError(
             f"{path} holds no picture in a folder of a class; expected for example "
             f"train/angry/1.jpg or angry/1.jpg, as {' '.join(PICTURE_SUFFIXES)}."
         )
+    # A .tar file has an order of its own.
+    names, labels, images, sizes = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
     pictures = np.stack(images)
-    named_splits, notes = _complete_splits(splits, pictures)
+    splits, notes = _complete_splits([_split_of(name) for name in names], pictures)
     if left_out:
         notes.append(f"{left_out} pictures of {_LEFT_OUT} were left out.")
-    faces = FaceDataset(pictures, np.array(labels, np.int64), named_splits, source=str(path))
-    return FaceSource(faces, "folders", np.array(sizes, np.int64), tuple(notes), np.array(places))
+    faces = FaceDataset(pictures, np.array(labels, np.int64), splits, source=str(path))
+    places = np.array([str(name) for name in names])
+    return FaceSource(faces, "folders", np.array(sizes, np.int64), tuple(notes), places)
 
 
 def _label_of(name: PurePosixPath, path: Path) -> int | None:
@@ -140,13 +163,14 @@ def _tenth(picture: NDArray[np.uint8]) -> int:
 
 
 def _decode(data: bytes, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Return a picture as uint8 (48, 48), and its original height and width."""
+    """Return a picture as uint8 (48, 48), and its original height and width when upright."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            grey = image.convert("L")
+            image.load()
+            grey = _turn_upright(_to_grey(image, name), _orientation(image))
     except UnidentifiedImageError as err:
         raise DatasetError(f"{name} is not a picture of a known format.") from err
-    except (OSError, EOFError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+    except _BAD_PICTURE as err:
         raise DatasetError(f"{name} cannot be read as a picture: {err}.") from err
     size_hw = (grey.height, grey.width)
     if size_hw != (IMAGE_SIZE_PX, IMAGE_SIZE_PX):
@@ -154,3 +178,37 @@ def _decode(data: bytes, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]
         method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
         grey = ImageOps.fit(grey, (IMAGE_SIZE_PX, IMAGE_SIZE_PX), method)
     return np.asarray(grey, np.uint8), size_hw
+
+
+def _to_grey(image: Image.Image, name: str) -> Image.Image:
+    """Return a picture with one channel of 8 bits."""
+    if image.mode == "F":
+        raise DatasetError(
+            f"{name} has floating-point values, of which nobody knows what is white; save it with "
+            "8 or 16 bits."
+        )
+    if not image.mode.startswith("I"):
+        return image.convert("L")
+    # 16 bits, which Pillow would cut off at 255 instead of scaling. It calls some of them 32 bits;
+    # what needs these is scaled to its brightest value, as the runtime does.
+    values = np.asarray(image, np.float64)
+    scaled = values * (255 / max(65535.0, values.max()))
+    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
+
+
+def _orientation(image: Image.Image) -> object:
+    """Return the EXIF orientation of a picture that has been loaded, whatever stands there."""
+    # Pillow turns a TIFF itself, and up to version 9 leaves the orientation in it.
+    if image.format == "TIFF":
+        return _UPRIGHT
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
+    except _BAD_EXIF:
+        # The picture itself is whole: viewers show it as it is stored.
+        return _UPRIGHT
+
+
+def _turn_upright(image: Image.Image, orientation: object) -> Image.Image:
+    # Not by ImageOps.exif_transpose: that writes all tags anew, and fails where one is odd.
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -18,6 +17,8 @@ import numpy as np
 from deepfer_training.config import TrainingConfig, config_from_dict
 from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import SPLITS, FaceDataset
+from deepfer_training.model_files import file_sha256
+from deepfer_training.networks import head_path
 from deepfer_training.recipe_description import commands_of
 
 RECIPE_FILE = "recipe.json"
@@ -74,19 +75,12 @@ class SaveCheckpoint(keras.callbacks.Callback):
         folder: Folder of the run.
         progress: Where the run stands.
         callbacks: Callbacks with a memory.
-        writes: Whether this process writes files.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        progress: Progress,
-        callbacks: Sequence[keras.callbacks.Callback],
-        *,
-        writes: bool = True,
+        self, folder: Path, progress: Progress, callbacks: Sequence[keras.callbacks.Callback]
     ) -> None:
         super().__init__()
-        self._writes = writes
         self._folder = folder / CHECKPOINT_FOLDER
         self._remembering = {type(callback).__name__: callback for callback in callbacks}
         self.progress = progress
@@ -109,11 +103,6 @@ class SaveCheckpoint(keras.callbacks.Callback):
             random_states=_random_states(self.model),
             callbacks={name: _memory(each) for name, each in self._remembering.items()},
         )
-        if not self._writes:
-            # Reading the weights takes all processes together on JAX, whoever needs them.
-            with tempfile.TemporaryDirectory() as nowhere:
-                self.model.save_weights(Path(nowhere) / self.progress.weights)
-            return
         self._folder.mkdir(exist_ok=True)
         self.model.save_weights(self._folder / self.progress.weights)
         _save_progress(self._folder / _STATE_FILE, self.progress)
@@ -201,9 +190,15 @@ def open_run_folder(
     """
     recipe_path, run_path = folder / RECIPE_FILE, folder / RUN_FILE
     if not recipe_path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        run_path.write_text(json.dumps(run, indent=2) + "\n")
-        recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            run_path.write_text(json.dumps(run, indent=2) + "\n")
+            recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+        except OSError as err:
+            raise RunError(
+                f"Cannot write to the run folder {folder}: {err.strerror}. Give a folder that can "
+                "be written, or one that does not exist yet."
+            ) from err
         return
     if not resume:
         require_no_run(folder)
@@ -211,6 +206,12 @@ def open_run_folder(
     if config_from_dict(read_run_file(recipe_path)) != config:
         raise RunError(f"{folder} was started with another recipe; see {recipe_path}.")
     before = read_run_file(run_path)
+    if before.get("backend") != run["backend"]:
+        raise RunError(
+            f"{folder} was started with Keras on {before.get('backend')}, and it runs on "
+            f"{run['backend']} now, which calculates a little differently. Set KERAS_BACKEND="
+            f"{before.get('backend')} to go on."
+        )
     for key, what in (
         ("data_sha256", "other data"),
         ("start", "other weights to start from"),
@@ -218,6 +219,11 @@ def open_run_folder(
     ):
         if before.get(key) != run.get(key):
             raise RunError(f"{folder} was started with {what}; see {run_path}.")
+    # Runs that an older version began have no record of these.
+    if (models := before.get("models_sha256")) and models != run.get("models_sha256"):
+        raise RunError(
+            f"{folder} was started when the models that it builds on were others; see {run_path}."
+        )
 
 
 def describe_run(
@@ -246,11 +252,23 @@ def describe_run(
         run["teachers"] = [teacher.name for teacher in teachers]
     before = [*([] if start is None else [start]), *teachers]
     if before:
+        run["models_sha256"] = _fingerprint_models(before, config)
         # What has to be done first to do this again.
         run["builds_on"] = list(
             dict.fromkeys(command for folder in before for command in _read_commands(folder))
         )
     return run
+
+
+def _fingerprint_models(folders: Sequence[Path], config: TrainingConfig) -> str:
+    """Return a SHA-256 over the models in other runs' folders that a run may build on.
+
+    Raises:
+        ModelFileError: A model is there but cannot be read.
+    """
+    paths = (head_path(folder, head) for folder in folders for head in config.heads)
+    digests = [file_sha256(path) for path in paths if path.exists()]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _read_commands(folder: Path) -> list[str]:

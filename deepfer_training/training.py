@@ -1,7 +1,9 @@
 """Train a model by a recipe, resumable after every epoch."""
 
 import importlib.util
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from deepfer_training.batches import (
     validation_arrays,
 )
 from deepfer_training.config import HeadConfig, TrainingConfig
-from deepfer_training.distribution import Share, distributed
+from deepfer_training.distribution import Share, distributed, join_processes
 from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.networks import build_network, extract_head, head_path, start_from
@@ -138,21 +140,26 @@ def train(
     if not resume:
         # Teachers take minutes to answer: this must not wait for them.
         require_no_run(run_folder)
+    # JAX asks processes to find each other before it calculates anything, as teachers make it do.
+    join_processes(distribute)
     targets = tuple(
         add_teachers(training.soft_targets(head.votes_weight), training.images, head, teachers)
         for head in config.heads
     )
     with distributed(distribute, config.optimization.batch_size) as share:
-        if share.is_first:
-            run = describe_run(config, dataset, command, start=start, teachers=teachers)
-            open_run_folder(run_folder, config, run, resume=resume)
-        share.wait_for_others("run folder")
         keras.utils.set_random_seed(config.seed)
         network = build_network(config)
         if start is not None:
             start_from(network, start, config.heads)
+        # Last: a recipe that cannot be trained leaves no run folder behind.
+        if share.is_first:
+            run = describe_run(config, dataset, command, start=start, teachers=teachers)
+            open_run_folder(run_folder, config, run, resume=resume)
+        share.wait_for_others("run folder")
         material = _Material.prepare(config, training, targets, validation, share)
         listener = _Listener(report, on_step) if share.is_first else _Listener()
+        if distribute != "none":
+            listener.report(f"Devices: {share.device_count}, processes: {share.process_count}.")
         _run_phases(network, config, run_folder, material, share, listener)
     paths = [head_path(run_folder, head) for head in config.heads]
     if share.is_first:
@@ -243,43 +250,57 @@ def _run_phases(
     if progress.epochs_done:
         listener.report(f"Resuming after epoch {progress.epochs_done}.")
     phases = plan_phases(config.optimization)
-    for number in range(progress.phase, len(phases)):
-        phase = phases[number]
-        if len(phases) > 1:
-            listener.report(f"Phase {number + 1} of {len(phases)}: {phase.name}.")
-        if number > progress.phase:
-            progress = progress.next_phase()
-        begin_phase(network, config, phase, material.steps_per_epoch)
-        restore_weights(network, run_folder, progress)
-        last_epoch = progress.phase_start + phase.epochs
-        deciding = phase_callbacks(
-            config.optimization, run_folder, _watched_accuracy(config), share
-        )
-        checkpoint = SaveCheckpoint(run_folder, progress, deciding, writes=share.is_first)
-        if share.is_first:
-            drop_log_rows(run_folder, progress.epochs_done)
-        # A phase that is over already has no epoch left, but its average of the weights is to be
-        # put in place all the same.
-        network.fit(
-            material.batches(progress.epochs_done),
-            validation_data=material.validation,
-            validation_batch_size=material.validation_batch_size,
-            epochs=progress.epochs_done if progress.stopped else last_epoch,
-            initial_epoch=progress.epochs_done,
-            steps_per_epoch=material.steps_per_epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=[
-                *deciding,
-                *_logs(run_folder, progress, share),
-                _ReportEpochs(config, last_epoch, listener.report),
-                checkpoint,
-                _ReportSteps(material.steps_per_epoch, last_epoch, listener.on_step),
-            ],
-        )
-        progress = checkpoint.progress
-        share.wait_for_others(phase.name)
-        end_phase(network, config.optimization, run_folder)
+    with _folder_for_weights(run_folder, share) as weights_folder:
+        for number in range(progress.phase, len(phases)):
+            phase = phases[number]
+            if len(phases) > 1:
+                listener.report(f"Phase {number + 1} of {len(phases)}: {phase.name}.")
+            if number > progress.phase:
+                progress = progress.next_phase()
+            begin_phase(network, config, phase, material.steps_per_epoch)
+            restore_weights(network, run_folder, progress)
+            last_epoch = progress.phase_start + phase.epochs
+            deciding = phase_callbacks(
+                config.optimization, weights_folder, _watched_accuracy(config)
+            )
+            checkpoint = SaveCheckpoint(weights_folder, progress, deciding)
+            if share.is_first:
+                drop_log_rows(run_folder, progress.epochs_done)
+            # A phase that is over already has no epoch left, but its average of the weights is to
+            # be put in place all the same.
+            network.fit(
+                material.batches(progress.epochs_done),
+                validation_data=material.validation,
+                validation_batch_size=material.validation_batch_size,
+                epochs=progress.epochs_done if progress.stopped else last_epoch,
+                initial_epoch=progress.epochs_done,
+                steps_per_epoch=material.steps_per_epoch,
+                shuffle=False,
+                verbose=0,
+                callbacks=[
+                    *deciding,
+                    *_logs(run_folder, progress, share),
+                    _ReportEpochs(config, last_epoch, listener.report),
+                    checkpoint,
+                    _ReportSteps(material.steps_per_epoch, last_epoch, listener.on_step),
+                ],
+            )
+            progress = checkpoint.progress
+            share.wait_for_others(phase.name)
+            end_phase(network, config.optimization, run_folder)
+
+
+@contextmanager
+def _folder_for_weights(run_folder: Path, share: Share) -> Iterator[Path]:
+    """Return the run folder, or a passing one to all processes but the first.
+
+    Reading the weights takes all processes together on JAX, so all of them have to write files.
+    """
+    if share.is_first:
+        yield run_folder
+        return
+    with tempfile.TemporaryDirectory() as nowhere:
+        yield Path(nowhere)
 
 
 def _logs(

@@ -47,6 +47,8 @@ _ADVICE = {
     "backports": _BAG_ADVICE,
     "keras": _TRAINING_ADVICE,
     "tensorflow": _TRAINING_ADVICE,
+    "jax": "Install it with 'pip install jax', or unset KERAS_BACKEND.",
+    "torch": "Install it with 'pip install torch', or unset KERAS_BACKEND.",
     "sklearn": _TRAINING_ADVICE,
     "rclpy": _ROS_ADVICE,
     "deepfer": _ROS_ADVICE,

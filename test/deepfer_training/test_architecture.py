@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deepfer_training.config import NetworkConfig
+from deepfer_training.errors import ConfigError
 
 keras = pytest.importorskip("keras")
 
@@ -44,6 +45,32 @@ def test_layers_have_the_names_and_widths_that_are_promised() -> None:
     assert model.get_layer("dropout").rate == 0.2
     assert model.get_layer("logits").units == 7
     assert model.get_layer("stage2_block1_pool").output.shape == (None, 12, 12, 4)
+
+
+@pytest.mark.parametrize(
+    ("stem_width", "stages", "fits"), [(0, 6, True), (0, 7, False), (4, 5, True), (4, 6, False)]
+)
+def test_more_stages_than_a_picture_can_be_halved_for_are_refused(
+    stem_width: int, stages: int, fits: bool
+) -> None:
+    from deepfer_training.architecture import build_compact_cnn
+
+    config = NetworkConfig(stem_width, (4,) * stages, (1,) * stages)
+    if fits:
+        assert build_compact_cnn(config, 48, 7).output.shape == (None, 7)
+        return
+    with pytest.raises(ConfigError, match=r"a picture of 48 pixels cannot be halved 6 times"):
+        build_compact_cnn(config, 48, 7)
+
+
+@pytest.mark.parametrize(
+    "heads", [("dropout",), ("rescale",), ("x", "x_probabilities"), ("x_probabilities", "x")]
+)
+def test_a_head_with_the_name_of_another_layer_is_refused(heads: tuple[str, ...]) -> None:
+    from deepfer_training.architecture import build_compact_cnn
+
+    with pytest.raises(ConfigError, match=r"heads\.name is .* the name of a layer of the network"):
+        build_compact_cnn(NetworkConfig(0, (4,), (1,)), 48, 7, heads=heads)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])

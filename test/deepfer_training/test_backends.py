@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_runs import finish, free_port, start_training
+from training_runs import finish, start_processes, start_training
 
-from deepfer_training.config import TrainingConfig
+from deepfer_training.config import AdamConfig, HeadConfig, TrainingConfig
 from deepfer_training.errors import RunError
 from deepfer_training.run_folder import RUN_FILE
 
@@ -52,22 +52,9 @@ def test_two_processes_learn_what_one_does_with_batches_twice_as_large(
     # The recipe's batch is that of all processes: each takes half of it.
     single = start_training(recipe, tiny_files, alone, KERAS_BACKEND="jax")
     finish(single)
-    address = f"127.0.0.1:{free_port()}"
-    processes = [
-        start_training(
-            recipe,
-            tiny_files,
-            together,
-            distribute="processes",
-            KERAS_BACKEND="jax",
-            KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
-            KERAS_DISTRIBUTION_NUM_PROCESSES="2",
-            KERAS_DISTRIBUTION_PROCESS_ID=str(number),
-        )
-        for number in range(2)
-    ]
-    outputs = [finish(process) for process in processes]
+    outputs = [finish(process) for process in start_processes(recipe, tiny_files, together)]
 
+    assert "Devices: 2, processes: 2." in outputs[0]
     assert "epoch 8/8" in outputs[0]
     assert "epoch" not in outputs[1]
     expected, found = read_log(alone / "log.csv"), read_log(together / "log.csv")
@@ -76,25 +63,63 @@ def test_two_processes_learn_what_one_does_with_batches_twice_as_large(
     np.testing.assert_allclose(found["val_loss"], expected["val_loss"], rtol=0.02)
 
 
+def test_two_processes_are_taught_and_led_by_their_scores_as_one_is(
+    tiny_run: Path,
+    tiny_config: TrainingConfig,
+    tiny_files: tuple[Path, Path],
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("jax")
+    import keras
+
+    from deepfer_training.run_report import read_log
+
+    config = dataclasses.replace(
+        tiny_config,
+        heads=(HeadConfig(votes_weight=0.0, teacher_weight=0.5),),
+        optimization=AdamConfig(epochs=3, batch_size=16, plateau_patience=1),
+    )
+    recipe = tmp_path / "taught.yaml"
+    recipe.write_text(json.dumps(dataclasses.asdict(config)))
+    alone, together = tmp_path / "alone", tmp_path / "together"
+
+    # First: what teachers answered is kept, and these two have to ask.
+    for process in start_processes(recipe, tiny_files, together, teachers=[tiny_run]):
+        finish(process)
+    finish(start_training(recipe, tiny_files, alone, teachers=[tiny_run], KERAS_BACKEND="jax"))
+
+    expected, found = read_log(alone / "log.csv"), read_log(together / "log.csv")
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=0.02)
+    np.testing.assert_allclose(found["val_loss"], expected["val_loss"], rtol=0.02)
+
+    def weights() -> list[np.ndarray]:
+        model = keras.saving.load_model(together / "model.keras", compile=False)
+        return list(model.get_weights())
+
+    before = weights()
+    # A run that is over has no epoch left, but all that was remembered is given back.
+    for process in start_processes(recipe, tiny_files, together, teachers=[tiny_run]):
+        finish(process)
+    for one, other in zip(before, weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_several_devices_share_a_batch(
     recipe: Path, tiny_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     pytest.importorskip("jax")
     from deepfer_training.run_report import read_log
 
-    run = tmp_path / "run"
-    finish(
-        start_training(
-            recipe,
-            tiny_files,
-            run,
-            distribute="devices",
-            KERAS_BACKEND="jax",
-            XLA_FLAGS="--xla_force_host_platform_device_count=2",
-        )
-    )
+    logs = []
+    for number, flags in (("1", ""), ("2", "--xla_force_host_platform_device_count=2")):
+        run = tmp_path / number
+        environment = {"KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
+        devices = start_training(recipe, tiny_files, run, distribute="devices", **environment)
+        assert f"Devices: {number}, processes: 1." in finish(devices)
+        logs.append(read_log(run / "log.csv"))
 
-    assert read_log(run / "log.csv")["val_accuracy"][-1] >= 0.62
+    np.testing.assert_allclose(logs[0]["loss"], logs[1]["loss"], rtol=0.02)
+    np.testing.assert_allclose(logs[0]["val_loss"], logs[1]["val_loss"], rtol=0.02)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(
@@ -125,13 +150,10 @@ def test_a_batch_that_devices_cannot_share_is_refused(
 
 
 def test_another_backend_than_jax_is_refused_with_advice() -> None:
-    from deepfer_training.distribution import distributed
+    from deepfer_training.distribution import join_processes
 
-    with (
-        pytest.raises(RunError, match=r"Keras runs on tensorflow, but .* set KERAS_BACKEND=jax"),
-        distributed("devices", 128),
-    ):
-        pass
+    with pytest.raises(RunError, match=r"Keras runs on tensorflow, but .* set KERAS_BACKEND=jax"):
+        join_processes("devices")
 
 
 @pytest.mark.parametrize(

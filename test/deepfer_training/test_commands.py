@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from deepfer_training.commands import evaluate, export, train
 from deepfer_training.config import TrainingConfig
@@ -143,8 +144,6 @@ def test_every_file_is_evaluated(
 def test_a_folder_of_pictures_is_evaluated(
     tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
 ) -> None:
-    from PIL import Image
-
     shown = tiny_dataset.split("PrivateTest")
     for number, (image, label) in enumerate(zip(shown.images, shown.labels, strict=True)):
         if LABELS[label] not in ("disgust", "fear"):
@@ -158,6 +157,23 @@ def test_a_folder_of_pictures_is_evaluated(
     values = json.loads(result.stdout)
     assert values["images"] == 30
     assert values["recall"]["fear"] == 0
+
+
+def test_what_was_decided_about_data_is_said(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    faces = tiny_dataset.split("Training")
+    for number, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        folder = tmp_path / LABELS[label]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
+
+    result = _run(evaluate, tiny_bundle, "--data", tmp_path, "--json")
+
+    assert result.exit_code == 0, result.output
+    assert "112 pictures lie in no folder of a split" in result.stderr
+    # Programs read this.
+    assert 0 < json.loads(result.stdout)["images"] < 112
 
 
 @pytest.mark.parametrize(
@@ -183,6 +199,55 @@ def test_errors_are_one_line(
     assert result.exit_code in (1, 2)
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("name", ["theano", ""])
+def test_a_backend_that_keras_lacks_is_named(
+    tiny_bundle: Path,
+    tiny_files: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", name)
+
+    result = _run(evaluate, tiny_bundle, "--data", tiny_files[0])
+
+    assert result.exit_code == 1
+    assert f"KERAS_BACKEND is '{name}', allowed: tensorflow, jax, torch." in result.stderr
+
+
+def test_a_recorded_command_can_be_pasted(
+    tiny_files: tuple[Path, Path],
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import keras
+
+    from deepfer_training import training
+
+    commands = []
+
+    def note_command(*arguments: object, command: str, **options: object) -> list[Path]:
+        commands.append(command)
+        return []
+
+    monkeypatch.setattr(training, "train", note_command)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    recipe = tmp_path / "my recipe.yaml"
+    recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
+    data = ("--data", tiny_files[0], "--ferplus", tiny_files[1])
+    monkeypatch.chdir(tmp_path)
+
+    result = _run(
+        train, recipe, *data, "--seed", 3, "--distribute", "devices", "--output", "runs/my run"
+    )
+
+    assert result.exit_code == 0, result.output
+    assert commands == [
+        "KERAS_BACKEND=jax deepfer train 'my recipe.yaml' --data fer2013.csv "
+        "--ferplus fer2013new.csv --seed 3 --distribute devices --output 'runs/my run'"
+    ]
 
 
 def test_every_way_to_distribute_can_be_asked_for() -> None:

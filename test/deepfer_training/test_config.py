@@ -163,6 +163,16 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
             {"optimization": {"learning_rate": "fast"}},
             "optimization.learning_rate must be of type",
         ),
+        (
+            {"optimization": {"learning_rate": float("inf")}},
+            "optimization.learning_rate is inf, allowed: finite numbers.",
+        ),
+        (
+            {"optimization": {"weight_decay": 10**400}},
+            "optimization.weight_decay is 1000000000000",
+        ),
+        ({"seed": -1}, "seed is -1, allowed: 0 to 4294967295."),
+        ({"seed": 2**32}, "seed is 4294967296, allowed: 0 to 4294967295."),
         ({"heads": [{"teacher_weight": 2}]}, "heads.teacher_weight is 2.0, allowed: 0 to 1."),
         ([1], "the recipe must be a mapping of fields, got [1]."),
     ],

@@ -113,6 +113,34 @@ def test_everything_that_is_known_comes_back(
     assert [first.place(i) for i in range(2)] == [second.place(i) for i in range(2)]
 
 
+def test_notes_are_logged_whether_they_come_from_the_cache_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "faces"
+    (folder / "happy").mkdir(parents=True)
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(folder / "happy/a.png")
+    reads = _count_reads(monkeypatch)
+
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="deepfer_training"):
+            load_faces(folder)
+        (message,) = caplog.messages
+        assert message.startswith(f"{folder}: 1 pictures lie in no folder of a split")
+    assert reads == [folder]
+
+
+def test_votes_in_another_order_are_refused(tiny_files: tuple[Path, Path], tmp_path: Path) -> None:
+    header, *rows = tiny_files[1].read_text().splitlines(keepends=True)
+    votes = tmp_path / "fer2013new.csv"
+    votes.write_text("".join([header, *reversed(rows)]))
+
+    # The first time the pictures come from the file, the second time from the cache.
+    for _ in range(2):
+        with pytest.raises(DatasetError, match=r"line 2: Usage is 'PrivateTest', expected 'Tra"):
+            load_faces(tiny_files[0], votes)
+
+
 @pytest.mark.parametrize("change", ["content", "name", "added"])
 def test_a_changed_folder_is_read_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str

@@ -162,8 +162,8 @@ def test_a_bundle_is_replaced_only_when_asked_to(
     old, new = read_bundle(tiny_bundle), read_bundle(output)
     assert new["name"] == "mine"
     assert new["provenance"]["recipe"] == old["provenance"]["recipe"]
-    assert new["provenance"]["calibration"]["labels"] == "none"
-    assert new["provenance"]["calibration"]["temperature"] == 1.0
+    # The temperature that it got then is still in its logits.
+    assert new["provenance"]["calibration"] == old["provenance"]["calibration"]
     assert find_model(output).labels == LABELS
 
 
@@ -240,6 +240,91 @@ def test_a_file_that_loses_too_much_is_refused(
     assert list((tmp_path / "models").iterdir()) == []
 
 
+def _spoil(model: Any) -> Any:  # noqa: ANN401 - Keras models
+    """Return a copy of a model that takes every face for an angry one."""
+    import keras
+
+    spoilt = keras.models.clone_model(model)
+    spoilt.set_weights(model.get_weights())
+    kernel, bias = spoilt.get_layer("logits").get_weights()
+    spoilt.get_layer("logits").set_weights([kernel, bias + 50 * np.eye(7, dtype=np.float32)[0]])
+    return spoilt
+
+
+def test_a_file_may_be_better_than_the_model_but_not_worse(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    from deepfer_training import export
+
+    good = tmp_path / "good.keras"
+    shutil.copy(tiny_bundle / "model.keras", good)
+    spoilt = _spoil(keras.saving.load_model(good, compile=False))
+    spoilt.save(tmp_path / "spoilt.keras")
+    # The limit of the accuracy is the one that users get.
+    shipped = dataclasses.replace(export.FORMATS[0], largest_difference=1.0)
+    worse = dataclasses.replace(
+        shipped, convert=lambda model, examples: export.convert_to_float32(spoilt, examples)
+    )
+    better = dataclasses.replace(
+        shipped, convert=lambda model, examples: (tiny_bundle / "model.tflite").read_bytes()
+    )
+
+    monkeypatch.setattr(export, "FORMATS", (worse,))
+    with pytest.raises(
+        ExportError, match=r"model\.tflite loses [1-9]\d\.\d\d points .* instead of"
+    ):
+        export.export_bundle(good, tmp_path / "tiny", tiny_dataset)
+    monkeypatch.setattr(export, "FORMATS", (better,))
+    export.export_bundle(tmp_path / "spoilt.keras", tmp_path / "tiny", tiny_dataset)
+
+    metrics = read_bundle(tmp_path / "tiny")["metrics"]
+    accuracies = [
+        metrics[file]["PublicTest"]["accuracy"] for file in ("model.keras", "model.tflite")
+    ]
+    assert accuracies[0] < 0.3 < accuracies[1]
+
+
+@pytest.mark.parametrize("calibrate", ["none", "fer2013"])
+def test_a_file_is_judged_by_the_labels_that_the_model_is_for(
+    tiny_bundle: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    float_only: None,
+    calibrate: str,
+) -> None:
+    from deepfer_training import export
+
+    judged = []
+
+    def note_labels(evaluations: object, labels: str, without: object) -> None:
+        judged.append(labels)
+
+    monkeypatch.setattr(export, "_check_losses", note_labels)
+    bundle = tmp_path / "votes"
+    shutil.copytree(tiny_bundle, bundle)
+    described = read_bundle(bundle)
+    described["provenance"]["head"]["votes_weight"] = 1.0
+    (bundle / "bundle.json").write_text(json.dumps(described))
+
+    export.export_bundle(bundle, tmp_path / "new", tiny_dataset, calibrate=calibrate)
+
+    assert judged == ["ferplus"]
+
+
+def test_an_output_that_cannot_be_written_is_refused(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(ExportError, match=r"Cannot write to .*file: .* Give --output a folder"):
+        export_bundle(tiny_run, tmp_path / "file" / "mine", tiny_dataset)
+
+
 def test_what_is_left_out_is_measured_but_not_written(
     tiny_run: Path,
     tiny_bundle: Path,
@@ -275,7 +360,7 @@ def test_what_is_left_out_is_measured_but_not_written(
     assert bundle["metrics"]["model.onnx"]["PrivateTest"]["images"] == 42
     card = (folder / "MODEL_CARD.md").read_text()
     assert "| `model.onnx`, left out |" in card
-    assert "deepfer export models/tiny/model.keras --calibrate none" in card
+    assert "deepfer export tiny/model.keras --calibrate none" in card
 
 
 def test_no_file_may_lose_more_than_three_tenths_of_a_point() -> None:

@@ -34,7 +34,7 @@ def test_read_pictures_labels_splits_and_votes(
     np.testing.assert_array_equal(dataset.splits, tiny_dataset.splits)
     assert dataset.votes is None
     assert tiny_dataset.votes is not None
-    votes = read_ferplus_votes(tiny_files[1], len(dataset))
+    votes = read_ferplus_votes(tiny_files[1], dataset)
     np.testing.assert_array_equal(votes, tiny_dataset.votes)
     assert dataset.source == str(tiny_files[0])
     assert (source.form, source.place(0), source.place(3)) == ("table", "line 2", "line 5")
@@ -75,6 +75,35 @@ def test_read_icml_face_data_with_its_blanks(tmp_path: Path) -> None:
     )
 
     assert read_fer2013(path).faces.splits.tolist() == ["PublicTest"]
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv", "fer2013.csv.xz", "fer2013.zip"])
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path, name: str) -> None:
+    content = f"emotion,pixels,Usage\n3,{_PIXELS},Training\n".encode("utf-8-sig")
+    path = tmp_path / name
+    if name.endswith(".csv"):
+        path.write_bytes(content)
+    else:
+        _compress(path, content)
+
+    assert read_fer2013(path).faces.labels.tolist() == [3]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n\n", "\r\n\r\n", "\n  \n\n"])
+def test_blank_lines_may_end_a_file(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"emotion,pixels,Usage\n3,{_PIXELS},Training{end}".encode())
+
+    assert read_fer2013(path).faces.labels.tolist() == [3]
+
+
+def test_blank_lines_elsewhere_are_refused(tmp_path: Path) -> None:
+    row = f"3,{_PIXELS},Training"
+    path = _write(tmp_path / "a.csv", "emotion,pixels,Usage", row, "", " ", row, "")
+
+    expected = f"{path}, line 3: 0 cells, expected 3; only the end of the file may be blank."
+    with pytest.raises(DatasetError, match=re.escape(expected)):
+        read_fer2013(path)
 
 
 def test_the_known_table_of_an_archive_is_taken(tmp_path: Path) -> None:
@@ -119,6 +148,10 @@ def test_an_archive_without_a_table(tmp_path: Path) -> None:
         (f"0,{_PIXELS[:-1]}256,Training", "line 3: pixels must be 2304 numbers from 0 to 255"),
         (f"0,{_PIXELS[:-1]}-1,Training", "line 3: pixels must be 2304 numbers from 0 to 255"),
         (f"0,{_PIXELS[:-1]}x,Training", "line 3: pixels must be 2304 whole numbers"),
+        (
+            f"0,{_PIXELS[:-1]}99999999999999999999,Training",
+            "line 3: pixels must be 2304 whole numbers from 0 to 255.",
+        ),
         (
             f"0,{_PIXELS},Test",
             "line 3: Usage is 'Test', expected one of Training, PublicTest, PrivateTest.",
@@ -177,12 +210,57 @@ def test_an_unreadable_file_is_named(tmp_path: Path, name: str, content: bytes |
         read_fer2013(path)
 
 
+def _faces(*splits: str) -> FaceDataset:
+    count = len(splits)
+    return FaceDataset(
+        np.zeros((count, 48, 48), np.uint8),
+        np.zeros(count, np.int64),
+        np.array(splits),
+        source="fer2013.csv",
+    )
+
+
 def test_votes_must_fit_the_pictures(tmp_path: Path) -> None:
     path = _write(tmp_path / "votes.csv", _VOTE_HEADER, "Training,fer0.png,4,0,0,1,3,2,0,0,0,0")
 
-    assert read_ferplus_votes(path, 1).tolist() == [[4, 0, 0, 1, 3, 2, 0, 0, 0, 0]]
+    votes = read_ferplus_votes(path, _faces("Training"))
+    assert votes.tolist() == [[4, 0, 0, 1, 3, 2, 0, 0, 0, 0]]
     with pytest.raises(DatasetError, match=r"holds 1 rows, but there are 2 images"):
-        read_ferplus_votes(path, 2)
+        read_ferplus_votes(path, _faces("Training", "Training"))
+
+
+def test_votes_in_another_order_are_refused(tmp_path: Path) -> None:
+    splits = ("Training", "Training", "PublicTest", "PrivateTest")
+    rows = [f"{split},,10,0,0,0,0,0,0,0,0,0" for split in splits]
+    path = _write(tmp_path / "votes.csv", _VOTE_HEADER, rows[0], *rows[:0:-1])
+
+    with pytest.raises(DatasetError) as caught:
+        read_ferplus_votes(path, _faces(*splits))
+
+    assert str(caught.value) == (
+        f"{path}, line 3: Usage is 'PrivateTest', expected 'Training' as in line 3 of "
+        "fer2013.csv; FER+ votes must be in the row order of the images."
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (_VOTE_HEADER.replace(",", ", "), "PublicTest , fer0.png, 1,2,3,4,0,0,0,0,0,0"),
+        (_VOTE_HEADER.removeprefix("Usage,"), "fer0.png,1,2,3,4,0,0,0,0,0,0"),
+        (
+            _VOTE_HEADER.removeprefix("Usage,") + ",Usage",
+            "fer0.png,1,2,3,4,0,0,0,0,0,0,PublicTest",
+        ),
+    ],
+    ids=["blanks", "no Usage", "Usage last"],
+)
+def test_other_forms_of_the_votes(tmp_path: Path, header: str, row: str) -> None:
+    path = _write(tmp_path / "votes.csv", header, row, "")
+
+    votes = read_ferplus_votes(path, _faces("PublicTest"))
+
+    assert votes.tolist() == [[1, 2, 3, 4, 0, 0, 0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -197,14 +275,14 @@ def test_wrong_votes_are_named(tmp_path: Path, votes: str, message: str) -> None
     path = _write(tmp_path / "votes.csv", _VOTE_HEADER, f"Training,fer0.png,{votes}")
 
     with pytest.raises(DatasetError, match=re.escape(f"{path}, line 2: {message}")):
-        read_ferplus_votes(path, 1)
+        read_ferplus_votes(path, _faces("Training"))
 
 
 def test_votes_with_other_columns_are_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "votes.csv", "Usage,Image name,neutral", "Training,fer0.png,10")
 
     with pytest.raises(DatasetError, match=r"line 1: columns happiness, .* are missing"):
-        read_ferplus_votes(path, 1)
+        read_ferplus_votes(path, _faces("Training"))
 
 
 def _dataset(votes: list[list[int]], labels: list[int]) -> FaceDataset:

@@ -1,12 +1,15 @@
 import io
 import tarfile
 import zipfile
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from deepfer_training import picture_folders
 from deepfer_training.errors import DatasetError
 from deepfer_training.face_sources import read_source
 from deepfer_training.fer2013 import LABELS, FaceSource
@@ -160,6 +163,171 @@ def test_a_large_picture_is_averaged_around_its_middle(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_source(tmp_path).faces.images, np.full((1, 48, 48), 100))
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("a.png", "<u2"), ("a.tif", "<u2"), ("a.tif", ">u2"), ("a.pgm", ">u2"), ("a.tif", "<i4")],
+)
+def test_16_bits_are_scaled_to_8(tmp_path: Path, name: str, dtype: str) -> None:
+    expected = np.arange(48 * 48).reshape(48, 48) % 256
+    path = tmp_path / "happy" / name
+    path.parent.mkdir()
+    values = (expected * 257).astype(dtype)
+    if name == "a.pgm":
+        path.write_bytes(b"P5 48 48 65535\n" + values.tobytes())
+    elif dtype == ">u2":
+        Image.frombytes("I;16B", (48, 48), values.tobytes()).save(path)
+    else:
+        Image.fromarray(values).save(path)
+    with Image.open(path) as image:
+        assert image.mode.startswith("I")
+
+    np.testing.assert_array_equal(read_source(tmp_path).faces.images[0], expected)
+
+
+def test_more_than_16_bits_are_scaled_to_the_brightest_value(tmp_path: Path) -> None:
+    values = np.full((48, 48), 1_000_000, np.int32)
+    values[0] = -5, *[500_000] * 47
+    (tmp_path / "happy").mkdir()
+    Image.fromarray(values).save(tmp_path / "happy/a.tif")
+
+    (image,) = read_source(tmp_path).faces.images
+
+    assert image[0].tolist() == [0, *[128] * 47]
+    assert (image[1:] == 255).all()
+
+
+def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "happy").mkdir()
+    Image.fromarray(np.ones((48, 48), np.float32)).save(tmp_path / "happy/a.tif")
+
+    with pytest.raises(DatasetError, match=r"happy/a\.tif has floating-point values.* 16 bits"):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize(
+    ("orientation", "quarter_turns", "is_mirrored"),
+    [
+        (1, 0, False),
+        (2, 0, True),
+        (3, 2, False),
+        (4, 2, True),
+        (5, 1, True),
+        (6, 1, False),
+        (7, 3, True),
+        (8, 3, False),
+    ],
+)
+def test_pictures_are_turned_upright(
+    tmp_path: Path, name: str, orientation: int, quarter_turns: int, is_mirrored: bool
+) -> None:
+    # Dark but for the upper left quarter.
+    upright = np.zeros((64, 48), np.uint8)
+    upright[:32, :24] = 255
+    stored = np.rot90(upright[:, ::-1] if is_mirrored else upright, quarter_turns)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "happy").mkdir()
+    Image.fromarray(stored.copy()).save(tmp_path / "happy" / name, exif=exif)
+
+    source = read_source(tmp_path)
+
+    assert source.sizes_hw.tolist() == [[64, 48]]
+    (image,) = source.faces.images
+    assert (image[:22, :22] > 240).all()
+    assert (image[26:] < 15).all()
+    assert (image[:, 26:] < 15).all()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize(
+    ("exif", "is_turned"),
+    [
+        (b"Exif\0\0no tags at all", False),
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12", False),
+        # The orientation is text.
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\2\0\0\0\x026\0\0\0\0\0\0\0", False),
+        # It is 6, and a resolution is text.
+        (
+            b"Exif\0\0MM\0*\0\0\0\x08\0\2\1\x12\0\3\0\0\0\1\0\6\0\0"
+            b"\1\x1a\0\2\0\0\0\x026\0\0\0\0\0\0\0",
+            True,
+        ),
+    ],
+    ids=["no EXIF", "cut", "text", "another tag"],
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_does_not_spoil_a_picture(
+    tmp_path: Path, name: str, exif: bytes, is_turned: bool
+) -> None:
+    picture = np.zeros((48, 48), np.uint8)
+    picture[:24] = 255
+    (tmp_path / "happy").mkdir()
+    Image.fromarray(picture).save(tmp_path / "happy" / name, exif=exif)
+
+    (image,) = read_source(tmp_path).faces.images
+
+    expected = np.rot90(picture, -1) if is_turned else picture
+    assert np.abs(image.astype(int) - expected).max() < 15
+
+
+def test_16_bits_are_turned_upright_too(tmp_path: Path) -> None:
+    upright = np.arange(48 * 48).reshape(48, 48) % 251
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "happy").mkdir()
+    stored = Image.fromarray(np.rot90(upright * 257).astype(np.uint16))
+    stored.save(tmp_path / "happy/a.png", exif=exif)
+
+    np.testing.assert_array_equal(read_source(tmp_path).faces.images[0], upright)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_pictures_are_in_the_order_of_their_names(tmp_path: Path, kind: str) -> None:
+    # As text, "a-b" is before "a/b".
+    names = ["a/happy/1.png", "a/sad/10.png", "a/sad/2.png", "a-b/happy/1.png"]
+    folder = _write(tmp_path / "faces", *names)
+    path = folder if kind == "folder" else tmp_path / f"faces.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in reversed(names):
+                archive.write(folder / name, name)
+    elif kind == "tar":
+        with tarfile.open(path, "w") as tar:
+            for name in reversed(names):
+                tar.add(folder / name, name)
+
+    source = read_source(path)
+
+    assert [source.place(index) for index in range(4)] == names
+    assert [LABELS[label] for label in source.faces.labels] == ["happy", "sad", "sad", "happy"]
+    for image, name in zip(source.faces.images, names, strict=True):
+        np.testing.assert_array_equal(image, np.asarray(Image.open(folder / name)))
+
+
+def test_a_picture_is_decoded_before_the_next_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, decode = picture_folders.read_pictures, picture_folders._decode
+    steps = []
+
+    def read_and_note(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+        for name, data in read(path):
+            steps.append("read")
+            yield name, data
+
+    def decode_and_note(data: bytes, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        steps.append("decode")
+        return decode(data, name)
+
+    monkeypatch.setattr(picture_folders, "read_pictures", read_and_note)
+    monkeypatch.setattr(picture_folders, "_decode", decode_and_note)
+
+    read_source(_write(tmp_path, "happy/1.png", "happy/2.png"))
+
+    assert steps == ["read", "decode"] * 2
+
+
 def test_contempt_is_left_out(tmp_path: Path) -> None:
     source = read_source(_write(tmp_path, "test/happy/1.png", "test/contempt/2.png"))
 
@@ -212,6 +380,21 @@ def test_a_table_beside_pictures_does_not_hide_them(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("name,label\n")
 
     assert len(read_source(tmp_path).faces) == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_votes_beside_pictures_do_not_hide_them(tmp_path: Path, kind: str) -> None:
+    folder = _write(tmp_path / "faces", "test/happy/1.png")
+    (folder / "fer2013new.csv").write_text("Usage,Image name,neutral\n")
+    path = folder if kind == "folder" else tmp_path / "faces.zip"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in folder.rglob("*.*"):
+                archive.write(file, file.relative_to(folder))
+
+    source = read_source(path)
+
+    assert (source.form, len(source.faces)) == ("folders", 1)
 
 
 def test_a_folder_with_the_table_of_fer2013_is_a_table(tmp_path: Path) -> None:

@@ -61,7 +61,6 @@ def test_the_layers_are_those_of_deepfer() -> None:
 
 
 def test_the_recipe_is_that_of_deepfer(tmp_path: Path) -> None:
-    from deepfer_training.distribution import Share
     from deepfer_training.phases import begin_phase, phase_callbacks, plan_phases
     from deepfer_training.resnet50v2 import build_resnet50v2
 
@@ -85,9 +84,15 @@ def test_the_recipe_is_that_of_deepfer(tmp_path: Path) -> None:
         model.optimizer.get_config()
         == keras.optimizers.Adam(name=model.optimizer.name).get_config()
     )
+    # Keras keeps what `compile` was given to save it with the model.
+    compiled = model.get_compile_config()
+    (loss,) = compiled["loss"]
+    assert loss["class_name"] == "CategoricalCrossentropy"
+    assert loss["config"]["label_smoothing"] == 0
+    assert compiled["weighted_metrics"] == [["accuracy"]]
     kinds = [
         type(callback)
-        for callback in phase_callbacks(config.optimization, tmp_path, "val_accuracy", Share())
+        for callback in phase_callbacks(config.optimization, tmp_path, "val_accuracy")
     ]
     assert kinds == [
         keras.callbacks.ModelCheckpoint,

@@ -17,7 +17,7 @@ from deepfer_training.config import (
     TrainingConfig,
 )
 from deepfer_training.distribution import Share
-from deepfer_training.errors import DatasetError, ModelFileError, RunError
+from deepfer_training.errors import ConfigError, DatasetError, ModelFileError, RunError
 from deepfer_training.fer2013 import LABELS, FaceDataset
 
 keras = pytest.importorskip("keras")
@@ -103,6 +103,42 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     assert (run / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_is_learnt_in_mixed_precision_and_resumed(
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tiny_files: tuple[Path, Path],
+    tmp_path: Path,
+    policy: str,
+) -> None:
+    from deepfer_training.training import train
+
+    config = dataclasses.replace(tiny_config, dtype_policy=policy)
+    recipe, unbroken, killed = (tmp_path / name for name in ("recipe.yaml", "unbroken", "killed"))
+    recipe.write_text(json.dumps(dataclasses.asdict(config)))
+
+    train(config, tiny_dataset, unbroken, report=lambda line: None)
+    run_until_killed(recipe, tiny_files, killed, kill_at_step=4 * 7 + 3)
+    train(config, tiny_dataset, killed, resume=True, report=lambda line: None)
+
+    rows = (unbroken / "log.csv").read_text().splitlines()
+    assert float(rows[-1].split(",")[rows[0].split(",").index("val_accuracy")]) >= 0.62
+    _assert_equal_weights(unbroken, killed)
+    assert {weights.dtype.name for weights in _weights(unbroken)} == {"float32"}
+
+
+def test_gradients_are_scaled_where_they_would_vanish() -> None:
+    from deepfer_training.networks import build_network
+    from deepfer_training.phases import begin_phase, plan_phases
+
+    for policy, scaled in (("float32", False), ("mixed_bfloat16", False), ("mixed_float16", True)):
+        config = TrainingConfig(dtype_policy=policy, network=NetworkConfig(0, (4,), (1,)))
+        network = build_network(config)
+        (phase,) = plan_phases(config.optimization)
+        begin_phase(network, config, phase, steps_per_epoch=10)
+        assert isinstance(network.optimizer, keras.optimizers.LossScaleOptimizer) == scaled
+
+
 def test_two_heads_learn_different_labels_from_one_trunk(
     tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -175,6 +211,10 @@ def test_a_run_starts_from_another_and_learns_from_it(
     assert described["builds_on"] == ["deepfer train tiny.yaml"]
     with pytest.raises(RunError, match="was started with other weights to start from"):
         train(config, wrong, run, resume=True, teachers=[tiny_run])
+    # Another model under the name of the first.
+    shutil.copytree(run, tmp_path / "tiny")
+    with pytest.raises(RunError, match="when the models that it builds on were others"):
+        train(config, wrong, run, resume=True, start=tmp_path / "tiny", teachers=[tiny_run])
     # Refused at once, before a teacher is asked anything: this one does not even exist.
     with pytest.raises(RunError, match="holds a run already"):
         train(config, wrong, run, teachers=[tmp_path / "missing"])
@@ -267,7 +307,10 @@ def test_teachers_are_named_where_the_recipe_wants_them_only(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"heads": (HeadConfig("other"),)}, r"Cannot load .*other\.keras.*has the head other"),
+        (
+            {"heads": (HeadConfig("other"),)},
+            r"other\.keras is not a usable .* that has the head other",
+        ),
         ({"network": NetworkConfig(0, (8, 8), (2, 2))}, "has another network than the recipe"),
         ({"network": NetworkConfig(0, (8, 16), (2, 3))}, "has another network than the recipe"),
     ],
@@ -286,6 +329,30 @@ def test_a_start_that_does_not_fit_is_refused(
     config = dataclasses.replace(tiny_config, **changes)  # type: ignore[arg-type]
     with pytest.raises(ModelFileError, match=message):
         train(config, tiny_dataset, tmp_path / "run", start=tiny_run)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_that_cannot_be_built_leaves_no_folder(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    config = dataclasses.replace(tiny_config, network=NetworkConfig(0, (4,) * 8, (1,) * 8))
+
+    with pytest.raises(ConfigError, match="take fewer stages"):
+        train(config, tiny_dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_that_cannot_be_written_is_refused(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    (tmp_path / "file").write_text("no folder")
+
+    with pytest.raises(RunError, match=r"Cannot write to the run folder .*file: .*Give a folder"):
+        train(tiny_config, tiny_dataset, tmp_path / "file")
 
 
 def test_the_run_folder_shows_how_good_the_model_is(
@@ -350,7 +417,7 @@ def test_a_finished_run_can_be_resumed(
 
 
 def test_a_run_is_not_overwritten(
-    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
     from deepfer_training.training import train
 
@@ -358,6 +425,12 @@ def test_a_run_is_not_overwritten(
         train(tiny_config, tiny_dataset, tiny_run)
     with pytest.raises(RunError, match=r"was started with another recipe; see .*recipe\.json"):
         train(dataclasses.replace(tiny_config, seed=8), tiny_dataset, tiny_run, resume=True)
+    described = json.loads((tiny_run / "run.json").read_text()) | {"backend": "torch"}
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tiny_run, elsewhere)
+    (elsewhere / "run.json").write_text(json.dumps(described))
+    with pytest.raises(RunError, match=r"started with Keras on torch.*Set KERAS_BACKEND=torch to"):
+        train(tiny_config, tiny_dataset, elsewhere, resume=True)
     other = dataclasses.replace(tiny_dataset, images=255 - tiny_dataset.images)
     with pytest.raises(RunError, match=r"was started with other data; see .*run\.json"):
         train(tiny_config, other, tiny_run, resume=True)

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 _TRAIN = """
@@ -15,14 +16,14 @@ from deepfer_training.dataset_cache import load_faces
 from deepfer_training.training import train
 
 recipe, data, ferplus, output = map(Path, sys.argv[1:5])
-kill_at_step, distribute = int(sys.argv[5]), sys.argv[6]
+kill_at_step, distribute, teachers = int(sys.argv[5]), sys.argv[6], map(Path, sys.argv[7:])
 
 def watch(done, total):
     if done == kill_at_step:
         os.kill(os.getpid(), signal.SIGKILL)
 
 train(load_config(recipe), load_faces(data, ferplus), output, resume=True, on_step=watch,
-      distribute=distribute)
+      distribute=distribute, teachers=list(teachers))
 """
 
 
@@ -33,6 +34,7 @@ def start_training(
     *,
     kill_at_step: int = -1,
     distribute: str = "none",
+    teachers: Sequence[Path] = (),
     **environment: str,
 ) -> subprocess.Popen[bytes]:
     """Start or resume a run in a process that kills itself after a step, if one is given."""
@@ -41,7 +43,7 @@ def start_training(
             sys.executable,
             "-c",
             _TRAIN,
-            *map(str, (recipe, *files, run, kill_at_step, distribute)),
+            *map(str, (recipe, *files, run, kill_at_step, distribute, *teachers)),
         ],
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -49,6 +51,27 @@ def start_training(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+def start_processes(
+    recipe: Path, files: tuple[Path, Path], run: Path, *, teachers: Sequence[Path] = ()
+) -> list[subprocess.Popen[bytes]]:
+    """Start or resume a run in two processes that train together, on JAX."""
+    address = f"127.0.0.1:{free_port()}"
+    return [
+        start_training(
+            recipe,
+            files,
+            run,
+            distribute="processes",
+            teachers=teachers,
+            KERAS_BACKEND="jax",
+            KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
+            KERAS_DISTRIBUTION_NUM_PROCESSES="2",
+            KERAS_DISTRIBUTION_PROCESS_ID=str(number),
+        )
+        for number in range(2)
+    ]
 
 
 def finish(training: subprocess.Popen[bytes]) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,8 @@ class CameraParameters:
 class CameraNode(Node):
     """Publishes the pictures of one source as `image_raw`.
 
-    A thread of its own reads and publishes, so that a slow device delays nothing else.
+    A thread of its own reads and publishes, so that a slow device delays nothing else. If that
+    thread fails, the same is raised in the executor's: a node that lives on would be silent.
 
     Args:
         open_source: Opens a source by name, with a size and a function for warnings.
@@ -117,7 +119,8 @@ class CameraNode(Node):
         super().__init__(NODE_NAME, **options)
         self._open_source = open_source
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="camera")
+        self._capture: Future[None] | None = None
         self._source: FrameSource | None = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         declare_parameters(self, CameraParameters)
@@ -133,6 +136,8 @@ class CameraNode(Node):
         )
         self._message = Image(encoding="bgr8")
         self._message.header.frame_id = self._frame_id
+        # The thread uses it to wake the executor.
+        self._wake = self.create_guard_condition(self._on_wake)
 
     def start(self) -> None:
         """Open the source and begin to publish.
@@ -141,8 +146,8 @@ class CameraNode(Node):
             CameraError: The source cannot be used.
         """
         self._source = self._open(read_parameters(self, CameraParameters).source)
-        self._thread = threading.Thread(target=self._run, args=(self._source,), name="camera")
-        self._thread.start()
+        self._capture = self._pool.submit(self._run, self._source)
+        self._capture.add_done_callback(lambda _: self._wake.trigger())
 
     def destroy_node(self) -> None:
         """Stop the thread and free the source, then destroy the node."""
@@ -150,9 +155,13 @@ class CameraNode(Node):
         if self._source is not None:
             # Also ends a read that waits for a camera.
             self._source.close()
-        if self._thread is not None:
-            self._thread.join()
+        self._pool.shutdown(wait=True)
         super().destroy_node()
+
+    def _on_wake(self) -> None:
+        """Raise what the capture thread has raised, if it has."""
+        if self._capture is not None and self._capture.done():
+            self._capture.result()
 
     def _open(self, name: str) -> FrameSource:
         return self._open_source(name, self._size, self.get_logger().warning)

@@ -127,22 +127,25 @@ def open_source(
     if text == SAMPLE_SOURCE:
         return SampleSource(size)
     if text.isdecimal():
-        return WebcamSource(_DEVICES / f"video{int(text)}", size)
-    path = Path(text).expanduser()
+        # Not by int, which refuses a number of thousands of digits.
+        return WebcamSource(_DEVICES / f"video{text.lstrip('0') or '0'}", size)
     if not text:
         raise CameraError(f"The source is empty; allowed are {SOURCE_HELP}.")
-    if _is_device(path):
+    # Leaves ~user as it is if there is no such user.
+    path = Path(os.path.expanduser(text))
+    if _names_device(path):
         return WebcamSource(path, size)
-    if path.is_dir():
+    mode = _read_mode(path)
+    if stat.S_ISCHR(mode):
+        return WebcamSource(path, size)
+    if stat.S_ISDIR(mode):
         return ImageSource(path, size, report)
-    if path.is_file():
+    if stat.S_ISREG(mode):
         is_image = cv2.haveImageReader(str(path))
         return ImageSource(path, size, report) if is_image else VideoSource(path, size)
-    if path.exists():
-        raise CameraError(
-            f"Source '{source}' is neither a regular file nor a folder; allowed are {SOURCE_HELP}."
-        )
-    raise CameraError(f"Source '{source}' does not exist; allowed are {SOURCE_HELP}.")
+    raise CameraError(
+        f"Source '{source}' is neither a regular file nor a folder; allowed are {SOURCE_HELP}."
+    )
 
 
 class WebcamSource:
@@ -330,10 +333,11 @@ class ImageSource:
         size: tuple[int, int] | None = None,
         report: Report = lambda text: None,
     ) -> None:
-        is_folder = path.is_dir()
+        # Remembered: a folder that is gone does not become an image.
+        self._is_folder = os.path.isdir(path)
         self.name = str(path)
-        self.description = f"{'folder' if is_folder else 'image'} {path}"
-        self.rate_hz: float | None = _FOLDER_RATE_HZ if is_folder else _IMAGE_RATE_HZ
+        self.description = f"{'folder' if self._is_folder else 'image'} {path}"
+        self.rate_hz: float | None = _FOLDER_RATE_HZ if self._is_folder else _IMAGE_RATE_HZ
         self._path = path
         self._size = size
         self._report = report
@@ -353,7 +357,7 @@ class ImageSource:
             try:
                 return Frame(self._decode(path), time.monotonic())
             except ImageError as err:
-                if not self._path.is_dir():
+                if not os.path.isdir(self._path):
                     raise CameraError(str(err)) from err
                 if path not in self._reported:
                     self._reported.add(path)
@@ -363,7 +367,7 @@ class ImageSource:
     def rewind(self) -> None:
         """List the folder again; what was added to it since takes part."""
         try:
-            self._remaining = list_images(self._path) if self._path.is_dir() else [self._path]
+            self._remaining = list_images(self._path) if self._is_folder else [self._path]
         except OSError as err:
             raise CameraError(f"Cannot list the folder {self._path}: {err.strerror}.") from err
         if not self._remaining:
@@ -476,7 +480,7 @@ def read_sample_photograph() -> NDArray[np.uint8]:
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     for folder in folders:
         path = Path(folder) / "data" / "astronaut.png"
-        if path.is_file():
+        if os.path.isfile(path):
             try:
                 return read_image(path)
             except ImageError as err:
@@ -537,10 +541,28 @@ def _open_auto(size: tuple[int, int] | None, report: Report) -> FrameSource:
     return SampleSource(size)
 
 
-def _is_device(path: Path) -> bool:
+def _names_device(path: Path) -> bool:
     """Tell whether a path means a camera, plugged in or not; /dev/shm holds ordinary files."""
     named = path.parent == _DEVICES and path.name.startswith("video")
-    return named or Path("/dev/v4l") in path.parents or path.is_char_device()
+    return named or Path("/dev/v4l") in path.parents
+
+
+def _read_mode(path: Path) -> int:
+    """Return what kind of file a path is, as `stat` tells it.
+
+    Raises:
+        CameraError: There is none, or it cannot be reached.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise CameraError(f"Source '{path}' does not exist; allowed are {SOURCE_HELP}.") from err
+    # A folder that may not be entered, a name that is too long, a byte that no name has.
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else err
+        raise CameraError(
+            f"Source '{path!s:.200}' cannot be reached: {reason}; allowed are {SOURCE_HELP}."
+        ) from err
 
 
 def _check_device(device: Path) -> None:
@@ -552,7 +574,7 @@ def _check_device(device: Path) -> None:
     present = ", ".join(map(str, list_webcams())) or "none"
     try:
         mode = device.stat().st_mode
-    except OSError as err:
+    except (OSError, ValueError) as err:
         raise CameraError(
             f"Webcam {device} does not exist; present: {present}. Plug one in, or choose another "
             f"source: {SOURCE_HELP}."

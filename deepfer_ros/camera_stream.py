@@ -26,6 +26,7 @@ from deepfer_ros.diagnostics import (
 )
 from deepfer_ros.image_conversion import from_image_message
 from deepfer_ros.latest_frame import LatestFrameWorker
+from deepfer_ros.messages import to_nanoseconds
 from deepfer_ros.outputs import EmotionOutputs
 from deepfer_ros.parameter_table import read_parameters
 from deepfer_ros.parameters import EmotionParameters
@@ -109,6 +110,7 @@ class CameraStream:
         self._has_image = self._has_refused = False
         self._silence_log = _Throttle(_SILENCE_LOG_PERIOD_S)
         self._bad_image_log = _Throttle(_BAD_IMAGE_LOG_PERIOD_S)
+        self._lost_picture_log = _Throttle(_BAD_IMAGE_LOG_PERIOD_S)
         # rclpy's groups remember every entity that they ever had: this one goes with the stream.
         group = MutuallyExclusiveCallbackGroup()
         self._outputs = EmotionOutputs(
@@ -224,7 +226,7 @@ class CameraStream:
                 from_image_message(frame.message, max_pixels=frame.parameters.max_pixels)
             )
         except ImageError as err:
-            self._report_bad_image(str(err))
+            self.report_bad_image(str(err))
             return None
 
     def publish(
@@ -249,6 +251,7 @@ class CameraStream:
             recognizer.tracker.smoothing_s = parameters.smoothing_s
         faces = recognizer.describe(found, frame_probabilities, _time_of(header))
         try:
+            # What cannot be encoded is the last that is published.
             self._outputs.publish(
                 found.image_bgr,
                 faces,
@@ -258,20 +261,27 @@ class CameraStream:
                 tracked_ids=recognizer.tracker.face_ids if recognizer.tracker else (),
             )
         except ImageError as err:
-            self._report_bad_image(str(err))
-            return
+            self._report_lost_picture(str(err))
         self._statistics.count_processed(
             faces=len(faces), inference_s=inference_s, latency_s=self._latency_of(header)
         )
 
-    def _report_bad_image(self, fault: str) -> None:
+    def report_bad_image(self, fault: str) -> None:
+        """Count an image that nothing is published for, and tell why. In the worker's thread."""
         self._statistics.count_bad(fault)
         if self._bad_image_log.allows():
             self._node.get_logger().warning(f"Image on {self.topic} dropped: {fault}")
 
+    def _report_lost_picture(self, fault: str) -> None:
+        if self._lost_picture_log.allows():
+            self._node.get_logger().warning(
+                f"The faces of an image on {self.topic} were published, its annotated JPEG was "
+                f"not: {fault} {self._prefix}emotions/image has it uncompressed."
+            )
+
     def _latency_of(self, header: Header) -> float | None:
         """Return the age of an image in seconds, or None if it has no stamp."""
-        stamp_ns = _nanoseconds(header)
+        stamp_ns = to_nanoseconds(header)
         return (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e9 if stamp_ns else None
 
     # --- supervision ---
@@ -329,18 +339,30 @@ def recognize_frames(classifier: EmotionClassifier, frames: Sequence[CameraFrame
     good = [
         (frame, found) for frame in frames if (found := frame.camera.find_faces(frame)) is not None
     ]
-    probabilities = classify_all(classifier, [found for _, found in good])
+    classified = _classify(classifier, good)
     inference_s = time.monotonic() - start_s
-    for (frame, found), rows in zip(good, probabilities, strict=True):
+    for frame, found, rows in classified:
         frame.camera.publish(frame, found, rows, inference_s=inference_s)
+
+
+def _classify(
+    classifier: EmotionClassifier, frames: Sequence[tuple[CameraFrame, FoundFaces]]
+) -> list[tuple[CameraFrame, FoundFaces, NDArray[np.float32]]]:
+    """Return frames with what the classifier says about their faces, but those it has none for."""
+    try:
+        probabilities = classify_all(classifier, [found for _, found in frames])
+    except ImageError as err:
+        if len(frames) == 1:
+            frames[0][0].camera.report_bad_image(str(err))
+            return []
+        # They were classified together: find out whose face it was.
+        return [classified for frame in frames for classified in _classify(classifier, [frame])]
+    return [
+        (frame, found, rows) for (frame, found), rows in zip(frames, probabilities, strict=True)
+    ]
 
 
 def _time_of(header: Header) -> float:
     """Return when an image was taken, in seconds; now if it has no stamp."""
     # Not the node's clock: a simulated one may stand still, and smoothing with it.
-    return _nanoseconds(header) / 1e9 or time.monotonic()
-
-
-def _nanoseconds(header: Header) -> int:
-    """Return a stamp in nanoseconds; rclpy's own type refuses times before 1970."""
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+    return to_nanoseconds(header) / 1e9 or time.monotonic()

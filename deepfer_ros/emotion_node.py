@@ -42,7 +42,7 @@ from deepfer_ros.parameter_table import declare_parameters, find_fault, read_par
 from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.errors import RecognitionError
-from deepfer_ros.recognizers import Recognizers, load_recognizers
+from deepfer_ros.recognizers import RecognizerLoader, Recognizers
 from deepfer_ros.ros4hri import HumanFaces
 from deepfer_ros.ros_compatibility import ManagedNode
 from deepfer_ros.still_images import StillImageClassifier, refuse
@@ -61,13 +61,14 @@ _Transition = Callable[["EmotionNode", LifecycleState], TransitionCallbackReturn
 
 
 def _reported(transition: _Transition) -> _Transition:
-    """Print what a transition raises: rclpy turns any exception into ERROR without a word."""
+    """Tell what a transition raises: rclpy turns any exception into ERROR without a word."""
 
     @functools.wraps(transition)
     def reporting(node: "EmotionNode", state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(node, state)
-        except Exception:
+        except Exception as err:
+            node._failure = f"{transition.__name__} failed: {type(err).__name__}: {err}"
             node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
             raise
 
@@ -78,18 +79,19 @@ class EmotionNode(ManagedNode):
     """Subscribes to cameras and publishes the expressions of all faces in their images.
 
     Args:
-        load: Loads the recognizers when the node is configured.
+        load: Loads the recognizers whenever the node is configured; a `RecognizerLoader` if None.
         options: Passed on to `rclpy.node.Node`.
     """
 
     def __init__(
         self,
         *,
-        load: Callable[[EmotionParameters], Recognizers] = load_recognizers,
+        load: Callable[[EmotionParameters], Recognizers] | None = None,
         **options: Any,  # noqa: ANN401 - whatever rclpy takes
     ) -> None:
         super().__init__(NODE_NAME, **options)
-        self._load = load
+        # One for the life of the node: it knows which face ids were given.
+        self._load = load or RecognizerLoader()
         self._recognizers: Recognizers | None = None
         self._stills: StillImageClassifier | None = None
         self._cameras: list[CameraStream] = []
@@ -281,7 +283,9 @@ class EmotionNode(ManagedNode):
     def _deliver(self, job: "Job[ClassifyImage.Response]", answer: Future) -> None:
         """Hand the result of a job to the coroutine that awaits it. Runs in the job's thread."""
         if job.cancelled():
-            answer.set_result(refuse("The node was deactivated before it came to this image."))
+            answer.set_result(
+                refuse("The node was cleaned up or shut down before it came to this image.")
+            )
         elif (err := job.exception()) is not None:
             answer.set_exception(err)
         else:

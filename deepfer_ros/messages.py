@@ -55,6 +55,11 @@ def to_label_info(labels: tuple[str, ...], header: Header) -> LabelInfo:
     return LabelInfo(header=header, class_map=classes)
 
 
+def to_nanoseconds(header: Header) -> int:
+    """Return the stamp of a header in nanoseconds; rclpy's own type refuses times before 1970."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
 def to_image(image_bgr: NDArray[np.uint8], header: Header) -> Image:
     """Return an uncompressed image message.
 

@@ -98,7 +98,8 @@ def _run(
                 return _refuse(name, err)
             try:
                 node = make_node()
-            except ParameterException as err:
+            # RuntimeError again: QoS overrides that rclpy cannot use, names that ROS cannot have.
+            except (ParameterException, RuntimeError) as err:
                 return _refuse(name, err)
             executor = SingleThreadedExecutor()
             executor.add_node(node)

@@ -91,6 +91,9 @@ class EmotionOutputs:
             model: Name of the model.
             jpeg_quality: 1 to 100, for the compressed image.
             tracked_ids: All faces that are tracked, those too that are not in this frame.
+
+        Raises:
+            ImageError: The annotated image cannot be encoded; all the rest is published.
         """
         self._emotions.publish(to_emotion_array(faces, header, model))
         if self._detections.get_subscription_count():

@@ -1,8 +1,8 @@
 """The parameters of the emotion node."""
 
+import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from deepfer_ros.parameter_table import parameter
 from deepfer_ros.recognition.detection import DETECTOR_NAMES
@@ -32,9 +32,13 @@ def _find_cameras_fault(names: tuple[str, ...]) -> str | None:
 
 
 def _find_folder_fault(path: str) -> str | None:
-    if not path or (Path(path).is_absolute() and Path(path).is_dir()):
+    # Not pathlib, which raises for a name that is too long or a folder that may not be entered.
+    if not path or (os.path.isabs(path) and os.path.isdir(path)):
         return None
-    return f"be empty or the absolute path of a folder that exists, got '{path}'"
+    return (
+        "be empty or the absolute path of a folder that exists and that this user may enter, "
+        f"got '{path:.200}'"
+    )
 
 
 @dataclass(frozen=True, slots=True)

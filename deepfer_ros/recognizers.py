@@ -45,8 +45,25 @@ class Recognizers:
         return next(iter(self.cameras.values())).classifier
 
 
-def load_recognizers(parameters: EmotionParameters) -> Recognizers:
+class RecognizerLoader:
+    """Loads recognizers as often as it is called; no face id is ever given again."""
+
+    def __init__(self) -> None:
+        self._ids = {
+            deterministic: FaceIds(deterministic=deterministic) for deterministic in (False, True)
+        }
+
+    def __call__(self, parameters: EmotionParameters) -> Recognizers:
+        """See `load_recognizers`."""
+        return load_recognizers(parameters, self._ids[parameters.deterministic_ids])
+
+
+def load_recognizers(parameters: EmotionParameters, ids: FaceIds) -> Recognizers:
     """Load detectors and classifiers, and run them once so that the first frame is not slow.
+
+    Args:
+        parameters: What to load.
+        ids: Where the ids of faces come from.
 
     Raises:
         DetectorError: The detector is not available.
@@ -54,7 +71,6 @@ def load_recognizers(parameters: EmotionParameters) -> Recognizers:
     """
     bundle = load_bundle(parameters.model)
     stream = _load_recognizer(bundle, parameters, parameters.detection_max_side_px)
-    ids = FaceIds(deterministic=parameters.deterministic_ids)
     cameras = {
         name: EmotionRecognizer(
             stream.detector,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from deepfer_ros.recognition.affect import valence_and_arousal
+from deepfer_ros.recognition.cropping import cut_region, warp_region
 from deepfer_ros.recognition.geometry import crop_matrix, eye_line_angle_deg
 from deepfer_ros.recognition.types import FaceEmotion
 
@@ -130,8 +131,8 @@ def align_face(image_bgr: NDArray[np.uint8], face: FaceEmotion) -> NDArray[np.ui
     """
     angle_deg = eye_line_angle_deg(face.landmarks)
     matrix = crop_matrix(face.box_xywh, angle_deg, 0.0, _CROP_SIDE_PX)
-    size = (_CROP_SIDE_PX, _CROP_SIDE_PX)
-    return np.asarray(cv2.warpAffine(image_bgr, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+    region, matrix = cut_region(image_bgr, matrix, _CROP_SIDE_PX)
+    return warp_region(region, matrix, _CROP_SIDE_PX, border_mode=cv2.BORDER_CONSTANT)
 
 
 def _share(value_px: float, size_px: int) -> float:

@@ -24,6 +24,8 @@ from deepfer_ros.recognition.images import MAX_IMAGE_PIXELS
 
 BAG_SUFFIXES = (".mcap", ".db3")
 
+_METADATA = "metadata.yaml"
+
 # What damaged files make the reader raise: rosbags checks much of what it reads, not all.
 _DAMAGE = (
     ReaderError,
@@ -147,10 +149,14 @@ class BagRecording:
 
 
 def is_bag(path: Path) -> bool:
-    """Tell whether a path looks like a ROS 2 bag."""
+    """Tell whether a path looks like a ROS 2 bag.
+
+    Raises:
+        OSError: It may not be looked at, or is a folder that cannot be listed.
+    """
     if path.is_dir():
-        return (path / "metadata.yaml").exists() or any(
-            entry.suffix in BAG_SUFFIXES for entry in path.iterdir()
+        return any(
+            entry.name == _METADATA or entry.suffix in BAG_SUFFIXES for entry in path.iterdir()
         )
     return path.suffix.lower() in BAG_SUFFIXES
 
@@ -161,13 +167,12 @@ def _open(path: Path) -> Reader:
     Raises:
         BagError: It is none, or is damaged.
     """
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        raise BagError(
-            f"The bag {path} has no metadata.yaml; run 'ros2 bag reindex {path}', or name the "
-            ".mcap or .db3 file in it."
-        )
-    reader = None
     try:
+        if path.is_dir() and not (path / _METADATA).exists():
+            raise BagError(
+                f"The bag {path} has no {_METADATA}; run 'ros2 bag reindex {path}', or name the "
+                ".mcap or .db3 file in it."
+            )
         reader = Reader(path)
         reader.open()
     except _DAMAGE as err:

@@ -1,6 +1,7 @@
 """Write results as a ROS 2 bag: what the emotion node publishes, with the same messages."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from deepfer_ros.bag.messages import MessageFactory
 from deepfer_ros.bag.recording import RecordedImage, RecordedMessage
 from deepfer_ros.bag.topics import result_prefixes
 from deepfer_ros.recognition.drawing import draw_emotions
+from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.types import FaceEmotion
-
-ANNOTATIONS = ("raw", "compressed")
 
 _EMOTIONS = "/emotions"
 _DETECTIONS = "/emotions/detections"
@@ -66,6 +66,7 @@ class BagWriter:
                 kind = IMAGE if annotate == "raw" else COMPRESSED_IMAGE
                 self._add(f"{prefix}{_IMAGES[annotate]}", kind)
         self.notes: list[str] = []
+        self._lost_pictures: Counter[str] = Counter()
         self._copies = [self._add_copy(connection) for connection in copied]
 
     def write(self, image: RecordedImage, faces: tuple[FaceEmotion, ...]) -> None:
@@ -79,8 +80,12 @@ class BagWriter:
         )
         if self._annotate:
             annotated_bgr = draw_emotions(image.decode(), faces)
-            message = self._picture(image, annotated_bgr)
-            self._write(f"{prefix}{_IMAGES[self._annotate]}", image.time_ns, message)
+            try:
+                message = self._picture(image, annotated_bgr)
+            except ImageError as err:
+                self._lost_pictures[str(err)] += 1
+            else:
+                self._write(f"{prefix}{_IMAGES[self._annotate]}", image.time_ns, message)
 
     def copy(self, message: RecordedMessage) -> None:
         """Write a message of the recording as it is, unless a result has the name of its topic."""
@@ -91,6 +96,10 @@ class BagWriter:
     def finish(self) -> None:
         """See `ResultWriter.finish`."""
         self._writer.close()
+        self.notes += [
+            f"Left out the annotated image of {count} images: {reason}"
+            for reason, count in self._lost_pictures.items()
+        ]
 
     def abort(self) -> None:
         """See `ResultWriter.abort`."""

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-EMOTION = "deepfer/msg/Emotion"
 EMOTION_ARRAY = "deepfer/msg/EmotionArray"
 DETECTION_ARRAY = "vision_msgs/msg/Detection2DArray"
 

@@ -95,14 +95,19 @@ def open_recording(
     Raises:
         BagError: It does not exist, is none of these, or cannot be read.
     """
-    if not path.exists():
-        raise BagError(f"{path} does not exist.")
+    try:
+        path.stat()
+        looks_like_bag = is_bag(path)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise BagError(f"{path} does not exist.") from err
+    except OSError as err:
+        raise BagError(f"{path} cannot be read: {err.strerror}.") from err
     if path.suffix == ".bag":
         raise BagError(
             f"{path} is a bag of ROS 1; convert it first: rosbags-convert --src {path} "
             f"--dst {path.with_suffix('')}"
         )
-    if is_bag(path):
+    if looks_like_bag:
         if rate_hz is not None:
             raise BagError("--rate is for videos and folders; a bag has its own times.")
         return BagRecording(path, selection, load_typestore(), copy=copy)

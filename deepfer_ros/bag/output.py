@@ -55,13 +55,15 @@ def choose_output(path: Path | None, name: str, source: Path, bag_format: str) -
         bag_format: Format of a bag if nothing says another.
 
     Raises:
-        BagError: The suffix is unknown or contradicts the format.
+        BagError: The path has no name, or its suffix is unknown or contradicts the format.
     """
     if path is None:
         resolved = source.resolve()
         stem = resolved.name if resolved.is_dir() else resolved.stem
         suffix = f".{name}" if name in TABLE_FORMATS else ""
         return Output(Path(f"{stem}_emotions{suffix}"), name or bag_format)
+    if path.name in ("", ".."):
+        raise BagError(f"{path} cannot be the result; name a file, or a folder for a bag.")
     known = _FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if name:
         if known is not None and known != name:
@@ -79,7 +81,8 @@ def choose_output(path: Path | None, name: str, source: Path, bag_format: str) -
 
 def is_complete(output: Output) -> bool:
     """Tell whether a result is there and no unfinished one beside it."""
-    return output.path.exists() and not _unfinished(output).exists()
+    # Unlike Path.exists, this raises nothing for a path that may not be looked at.
+    return os.path.exists(output.path) and not os.path.exists(_unfinished(output))
 
 
 class Workplace:
@@ -94,27 +97,39 @@ class Workplace:
         overwrite: Replace a finished result, and begin anew where one is unfinished.
 
     Raises:
-        BagError: There is something that was not to be touched.
+        BagError: There is something that was not to be touched, or that cannot be written.
     """
 
     def __init__(self, output: Output, source: Path, *, resume: bool, overwrite: bool) -> None:
         self._output = output
-        path = output.path
+        self._resume = resume
         self.folder = _unfinished(output)
+        try:
+            self._check(source, overwrite=overwrite)
+        except OSError as err:
+            raise BagError(f"{output.path} cannot be written: {err.strerror}.") from err
+
+    def _check(self, source: Path, *, overwrite: bool) -> None:
+        """Refuse to touch what was not to be touched.
+
+        Raises:
+            BagError: There is such a thing.
+            OSError: Something may not be looked at.
+        """
+        path = self._output.path
         if _contains(path, source):
             raise BagError(f"The result {path} would replace its own source {source}.")
         if path.exists() and not overwrite:
             raise BagError(f"{path} exists already; choose another name, or --overwrite it.")
         if path.exists():
             _check_replaceable(path)
-        if self.folder.exists() and not resume and not overwrite:
+        if self.folder.exists() and not self._resume and not overwrite:
             raise BagError(
                 f"{self.folder} holds an unfinished result; --resume completes it, --overwrite "
                 "begins anew."
             )
         if not path.parent.is_dir():
             raise BagError(f"The folder {path.parent} does not exist; create it first.")
-        self._resume = resume
 
     def open(self) -> None:
         """Make the folder, or take the one of the unfinished result.
@@ -172,7 +187,8 @@ def _unfinished(output: Output) -> Path:
 
 def _contains(path: Path, source: Path) -> bool:
     """Tell whether replacing a path would remove a source."""
-    target, source = path.resolve(), source.resolve()
+    # Unlike Path.resolve, this takes a link to itself as it is.
+    target, source = Path(os.path.realpath(path)), Path(os.path.realpath(source))
     return target == source or target in source.parents
 
 

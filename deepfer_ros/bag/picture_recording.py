@@ -1,5 +1,6 @@
 """Read a video or a folder of images as if a camera had recorded it."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -109,5 +110,10 @@ def _same(image_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _size_of(path: Path) -> int:
-    files = list_images(path) if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files)
+    """Return the bytes of all files together."""
+    size = 0
+    for file in list_images(path) if path.is_dir() else [path]:
+        # A link that leads nowhere has none. It is skipped like every picture that cannot be read.
+        with contextlib.suppress(OSError):
+            size += file.stat().st_size
+    return size

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from deepfer.msg import EmotionArray
 from deepfer_ros.bench.image_publisher import camera_topic
+from deepfer_ros.messages import to_nanoseconds
 
 _RESULT_DEPTH = 10
 _SPIN_S = 0.05
@@ -102,5 +103,5 @@ class ResultListener:
 
     def _arrival(self, camera: str, header: Header, faces: int) -> Arrival:
         now_ns = self._node.get_clock().now().nanoseconds
-        stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
-        return Arrival(camera, int(header.frame_id), (now_ns - stamp_ns) / 1e9, faces)
+        age_s = (now_ns - to_nanoseconds(header)) / 1e9
+        return Arrival(camera, int(header.frame_id), age_s, faces)

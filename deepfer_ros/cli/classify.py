@@ -9,7 +9,12 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 
 @click.command()
 @click.argument(
-    "paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+    # Click would refuse all files where it may not read one of them.
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(readable=False, path_type=Path),
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line for each image."

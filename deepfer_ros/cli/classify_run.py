@@ -93,7 +93,8 @@ def list_entries(paths: Iterable[Path]) -> list[ImageResult]:
     """Return what is to be done: a file each, with an error where that is clear already."""
     entries = []
     for path in paths:
-        if not path.is_dir():
+        # Unlike Path.is_dir, this raises nothing for a path that may not be looked at.
+        if not os.path.isdir(path):
             entries.append(ImageResult(path))
             continue
         try:

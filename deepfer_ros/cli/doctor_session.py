@@ -52,7 +52,7 @@ def judge_recognition(found: list[tuple[str, float]], duration_s: float, load: f
         return Finding(
             PROBLEM,
             f"{detail}; it shows one {_EXPECTED} face",
-            "Model or detector is damaged: install deepfer again, 'deepfer fetch-detector --force'"
+            "Model or detector is damaged: install deepfer again, then 'deepfer fetch-detector'."
             if found
             else "The detector finds nothing: try another one (detector:=haar).",
         )

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer_ros.recognition.errors import ModelError
+from deepfer_ros.recognition.errors import ImageError, ModelError
 from deepfer_ros.recognition.model_bundle import ModelBundle
+from deepfer_ros.recognition.types import find_probability_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # A frame's faces are padded up to one of these counts, so that a model is prepared for a few
 # shapes once instead of for a new one whenever somebody enters the picture.
@@ -31,12 +34,15 @@ class EmotionClassifier(Protocol):
             crops: uint8 (N, S, S), grey, upright faces; N may be 0.
 
         Returns:
-            float32 (N, C), rows sum to 1.
+            float32 (N, C), no value below 0, rows sum to 1.
+
+        Raises:
+            ImageError: The model gives no probabilities for one of these crops.
         """
 
 
 def load_classifier(bundle: ModelBundle, *, threads: int = 1) -> EmotionClassifier:
-    """Load a model file with the engine that its suffix asks for, and run it once.
+    """Load a model file with the engine that its suffix asks for, and try it out.
 
     Args:
         bundle: The model.
@@ -44,7 +50,7 @@ def load_classifier(bundle: ModelBundle, *, threads: int = 1) -> EmotionClassifi
 
     Raises:
         ModelError: The engine is not installed, or the file is not a model that takes and gives
-            what the bundle says.
+            what the bundle says, or its outputs are no probabilities.
     """
     if bundle.model_path.suffix == ".keras":
         return KerasClassifier(bundle)
@@ -67,9 +73,14 @@ class LiteRtClassifier:
     def __init__(self, bundle: ModelBundle, *, threads: int = 1) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter
-        except ImportError as err:
+        except ModuleNotFoundError as err:
             raise ModelError(
                 "LiteRT is not installed; install it with 'pip install ai-edge-litert'."
+            ) from err
+        except ImportError as err:
+            raise ModelError(
+                f"LiteRT cannot be loaded: {err}. Install it again with "
+                "'pip install --force-reinstall ai-edge-litert'."
             ) from err
         self.bundle = bundle
         self._interpreters: dict[int, Any] = {}
@@ -77,14 +88,14 @@ class LiteRtClassifier:
         self._interpreter_type = Interpreter
         try:
             probe = self._interpreter(1)
+            input_shape, output_shape = (
+                tuple(int(side) for side in details[0]["shape"])[1:]
+                for details in (probe.get_input_details(), probe.get_output_details())
+            )
+            _check_shapes(bundle, input_shape=input_shape, output_shape=output_shape)
+            _check_outputs(bundle, self._run)
         except (ValueError, RuntimeError) as err:
             raise ModelError(f"{bundle.model_path} is not a usable LiteRT model: {err}.") from err
-        _check_shapes(
-            bundle,
-            input_shape=tuple(int(side) for side in probe.get_input_details()[0]["shape"])[1:],
-            output_shape=tuple(int(side) for side in probe.get_output_details()[0]["shape"])[1:],
-        )
-        self.classify(np.zeros((1, bundle.input_size_px, bundle.input_size_px), np.uint8))
 
     def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `EmotionClassifier.classify`."""
@@ -146,7 +157,7 @@ class KerasClassifier:
             lambda batch: model(batch, training=False), reduce_retracing=False
         )
         self._constant = tf.constant
-        self.classify(np.zeros((1, bundle.input_size_px, bundle.input_size_px), np.uint8))
+        _check_outputs(bundle, self._run)
 
     def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `EmotionClassifier.classify`."""
@@ -158,9 +169,24 @@ class KerasClassifier:
 
 
 def _classify_in_batches(
-    bundle: ModelBundle,
-    crops: NDArray[np.uint8],
-    run: "Callable[[NDArray[np.float32]], NDArray[np.float32]]",
+    bundle: ModelBundle, crops: NDArray[np.uint8], run: "_Run"
+) -> NDArray[np.float32]:
+    """Return what a model says about crops, if that is probabilities.
+
+    Raises:
+        ImageError: It is not.
+    """
+    probabilities = _run_in_batches(bundle, crops, run)
+    fault = find_probability_fault(probabilities)
+    if fault is not None:
+        raise ImageError(
+            f"The model {bundle.name} gives no probabilities for a face in it; they must {fault}."
+        )
+    return probabilities
+
+
+def _run_in_batches(
+    bundle: ModelBundle, crops: NDArray[np.uint8], run: "_Run"
 ) -> NDArray[np.float32]:
     """Check the crops and run them, padded to the batch sizes that a model is prepared for."""
     expected = (len(crops), bundle.input_size_px, bundle.input_size_px)
@@ -186,3 +212,21 @@ def _check_shapes(
             f"{bundle.model_path} takes {tuple(input_shape)} and gives {tuple(output_shape)}, "
             f"but its bundle says {expected_input} and {expected_output}."
         )
+
+
+def _check_outputs(bundle: ModelBundle, run: "_Run") -> None:
+    """Make sure that a model gives probabilities: of black, of white and of noise.
+
+    Raises:
+        ModelError: It does not.
+    """
+    shape = (bundle.input_size_px, bundle.input_size_px)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for crop in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise):
+        # One at a time: a batch would prepare the model for a size that may never be needed.
+        fault = find_probability_fault(_run_in_batches(bundle, crop[None], run))
+        if fault is not None:
+            raise ModelError(
+                f"The outputs of {bundle.model_path} are no probabilities; they must {fault}. End "
+                "the model with a softmax, and export it again."
+            )

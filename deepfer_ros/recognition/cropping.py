@@ -29,42 +29,27 @@ def crop_faces(
         zip(detections.boxes_xywh, detections.landmarks, strict=True)
     ):
         matrix = crop_matrix(box_xywh, eye_line_angle_deg(landmarks), margin, size_px)
-        crops[index] = _warp_grey(image_bgr, matrix, size_px)
+        region, matrix = cut_region(image_bgr, matrix, size_px)
+        grey = np.asarray(cv2.cvtColor(region, cv2.COLOR_BGR2GRAY), np.uint8)
+        crops[index] = warp_region(grey, matrix, size_px, border_mode=cv2.BORDER_REPLICATE)
     return crops
 
 
-def _warp_grey(
-    image_bgr: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int
-) -> NDArray[np.uint8]:
-    """Warp the part of a picture that `matrix` maps to the crop, without aliasing."""
-    region, origin = _source_region(image_bgr, matrix, size_px)
-    grey = cv2.cvtColor(region, cv2.COLOR_BGR2GRAY)
-    matrix = matrix.copy()
-    matrix[:, 2] += matrix[:, :2] @ origin
-    # Bilinear sampling looks at four pixels only; a face much larger than the crop is averaged
-    # down to about twice the crop first.
-    reduction = int(1 / (2 * math.hypot(matrix[0, 0], matrix[1, 0])))
-    if reduction > 1:
-        height, width = (max(1, side // reduction) for side in grey.shape)
-        scale_xy = np.array([grey.shape[1] / width, grey.shape[0] / height])
-        grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-        # A reduced pixel's centre lies in the middle of the pixels that it replaces.
-        matrix[:, 2] += matrix[:, :2] @ ((scale_xy - 1) / 2)
-        matrix[:, :2] *= scale_xy
-    crop = cv2.warpAffine(
-        grey,
-        matrix,
-        (size_px, size_px),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(crop, dtype=np.uint8)
-
-
-def _source_region(
+def cut_region(
     image_bgr: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Return the part of the picture that a crop is taken from, and its top left (x, y)."""
+    """Return the region of a picture that a crop is taken from, and the matrix that fits it.
+
+    OpenCV does not warp pictures of 32767 or more pixels a side; those of its regions it does.
+
+    Args:
+        image_bgr: uint8 (H, W, 3), BGR.
+        matrix: (2, 3), maps the picture to the crop.
+        size_px: Side of the crop in pixels.
+
+    Returns:
+        The region, a view of the picture, and the (2, 3) matrix that maps it to the crop.
+    """
     height, width = image_bgr.shape[:2]
     (xx, xy, x0), (yx, yy, y0) = cv2.invertAffineTransform(matrix).tolist()
     middle = (size_px - 1) / 2
@@ -75,4 +60,35 @@ def _source_region(
     top = min(max(math.floor(centre_y - reach_y) - 1, 0), height - 1)
     right = min(max(math.ceil(centre_x + reach_x) + 2, left + 1), width)
     bottom = min(max(math.ceil(centre_y + reach_y) + 2, top + 1), height)
-    return image_bgr[top:bottom, left:right], np.array([left, top], np.float64)
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ np.array([left, top], np.float64)
+    return image_bgr[top:bottom, left:right], shifted
+
+
+def warp_region(
+    region: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int, *, border_mode: int
+) -> NDArray[np.uint8]:
+    """Warp a region of a picture to a square crop, without aliasing.
+
+    Args:
+        region: uint8 (H, W) or (H, W, 3), see `cut_region`.
+        matrix: (2, 3), maps the region to the crop.
+        size_px: Side of the crop in pixels.
+        border_mode: What lies outside the region, one of OpenCV's `BORDER_` constants.
+    """
+    # Bilinear sampling looks at four pixels only; a face much larger than the crop is averaged
+    # down to about twice the crop first.
+    reduction = int(1 / (2 * math.hypot(matrix[0, 0], matrix[1, 0])))
+    if reduction > 1:
+        height, width = (max(1, side // reduction) for side in region.shape[:2])
+        scale_xy = np.array([region.shape[1] / width, region.shape[0] / height])
+        reduced = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
+        region = np.asarray(reduced, np.uint8)
+        # A reduced pixel's centre lies in the middle of the pixels that it replaces.
+        matrix = matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ ((scale_xy - 1) / 2)
+        matrix[:, :2] *= scale_xy
+    crop = cv2.warpAffine(
+        region, matrix, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=border_mode
+    )
+    return np.asarray(crop, dtype=np.uint8)

@@ -7,6 +7,7 @@ differ by 1 % in the median, so that one crop margin serves all.
 `yunet` and `libfacedetection` are one network, and differ in where its weights come from.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -73,7 +74,7 @@ def detector_statuses(yunet_file: Path | None = None) -> tuple[DetectorStatus, .
     """Return which detectors can be used here, best first.
 
     Raises:
-        DetectorError: The user named a YuNet file that does not exist.
+        DetectorError: The user named a YuNet file that does not exist or cannot be reached.
     """
     return (
         _yunet_status(find_yunet_file(yunet_file)),
@@ -139,7 +140,7 @@ class YuNetDetector:
         threads: See `load_detector`.
 
     Raises:
-        ImportError: LiteRT is not installed.
+        DetectorError: LiteRT cannot be loaded.
     """
 
     def __init__(
@@ -276,7 +277,7 @@ def _libfacedetection_path() -> Path | None:
     spec = find_spec("yuface")
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
     paths = [Path(folder) / "libfacedetection.so" for folder in folders]
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def _haar_path() -> Path | None:
@@ -289,5 +290,6 @@ def _haar_path() -> Path | None:
     if wheel_folder is not None:
         folders.insert(0, Path(wheel_folder))
     return next(
-        (folder / _HAAR_CASCADE for folder in folders if (folder / _HAAR_CASCADE).is_file()), None
+        (folder / _HAAR_CASCADE for folder in folders if os.path.isfile(folder / _HAAR_CASCADE)),
+        None,
     )

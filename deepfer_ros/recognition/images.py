@@ -1,15 +1,17 @@
 """Read, check and encode pictures. Whatever is wrong with one becomes an `ImageError`."""
 
 import io
+import math
 import os
 import stat
 import struct
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from deepfer_ros.recognition.errors import ImageError
 
@@ -25,6 +27,18 @@ _FORMAT_NAMES = "JPEG, PNG, WebP, BMP, PPM, TIFF"
 # EXIF 2.3, section 4.6.4.
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
+# What turns a picture that has an orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow raises for EXIF data that are damaged.
+_BAD_EXIF = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 
 _ENCODINGS = {
     ".jpg": cv2.IMWRITE_JPEG_QUALITY,
@@ -33,6 +47,10 @@ _ENCODINGS = {
     ".webp": cv2.IMWRITE_WEBP_QUALITY,
     ".bmp": None,
 }
+# The longest side that a format can hold. OpenCV prints an error of its own about a longer one.
+_MAX_SIDES_PX = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+
+_PILLOW_LIMIT_LOCK = threading.Lock()
 
 
 def check_image(image_bgr: NDArray[np.uint8]) -> None:
@@ -103,6 +121,7 @@ def decode_image(
         raise ImageError(f"{name} is empty: 0 bytes.")
     if len(data) > max_bytes:
         raise ImageError(f"{name} has {len(data)} bytes, at most {max_bytes} are allowed.")
+    _raise_pillow_limit(max_pixels)
     try:
         # OpenCV would decode before telling the size, and fills up truncated pictures with grey.
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
@@ -115,8 +134,10 @@ def decode_image(
             return _to_bgr(_upright(image))
     except UnidentifiedImageError as err:
         raise ImageError(f"{name} is not a picture of a known format ({_FORMAT_NAMES}).") from err
-    except Image.DecompressionBombError as err:
-        raise ImageError(f"{name} has too many pixels: {err}") from err
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+        raise ImageError(
+            f"{name} has too many pixels, at most {max_pixels} pixels are allowed."
+        ) from err
     # Pillow's decoders raise all of these for files that are cut off or contradict themselves.
     except (OSError, EOFError, ValueError, SyntaxError, struct.error) as err:
         raise ImageError(f"{name} is a damaged or truncated picture: {err}.") from err
@@ -138,13 +159,22 @@ def encode_image(
     """
     check_image(image_bgr)
     check_suffix(suffix)
+    height, width = image_bgr.shape[:2]
+    max_side_px = _MAX_SIDES_PX.get(suffix.lower(), math.inf)
+    if max(width, height) > max_side_px:
+        raise ImageError(
+            f"A picture of {width}x{height} pixels cannot become {suffix}, at most {max_side_px} "
+            "pixels a side are allowed."
+        )
     flag = _ENCODINGS[suffix.lower()]
     try:
         done, buffer = cv2.imencode(suffix, image_bgr, [] if flag is None else [flag, quality])
     except cv2.error as err:
-        raise ImageError(f"A picture {image_bgr.shape} cannot become {suffix}: {err}") from err
+        raise ImageError(
+            f"A picture of {width}x{height} pixels cannot become {suffix}: {err}"
+        ) from err
     if not done:
-        raise ImageError(f"A picture {image_bgr.shape} cannot become {suffix}.")
+        raise ImageError(f"A picture of {width}x{height} pixels cannot become {suffix}.")
     return buffer.tobytes()
 
 
@@ -189,10 +219,32 @@ def _read_bytes(path: Path, root: Path | None, max_bytes: int) -> bytes:
         os.close(descriptor)
 
 
+def _raise_pillow_limit(max_pixels: int) -> None:
+    """Make sure that Pillow does not refuse what `max_pixels` allows.
+
+    Pillow has one limit for the whole process. It is raised and never lowered, so that threads
+    with different limits do not get into each other's way: each checks its own.
+    """
+    with _PILLOW_LIMIT_LOCK:
+        if Image.MAX_IMAGE_PIXELS is not None and Image.MAX_IMAGE_PIXELS < max_pixels:
+            Image.MAX_IMAGE_PIXELS = max_pixels
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture by its EXIF orientation; Pillow would copy one that is upright already."""
-    is_upright = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT) == _UPRIGHT
-    return image if is_upright else ImageOps.exif_transpose(image)
+    """Turn a picture that has been loaded by its EXIF orientation.
+
+    Not by Pillow's `ImageOps.exif_transpose`: that writes all tags anew, and fails where one is
+    odd. Damaged EXIF data do not spoil the picture: viewers show it as it is stored.
+    """
+    # Pillow turns a TIFF itself, and up to version 9 leaves the orientation in it.
+    if image.format == "TIFF":
+        return image
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
+    except _BAD_EXIF:
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_bgr(image: Image.Image) -> NDArray[np.uint8]:

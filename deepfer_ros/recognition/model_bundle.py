@@ -58,8 +58,10 @@ def load_bundle(model: str | Path) -> ModelBundle:
     """
     try:
         folder, file_name = _locate(model)
-    except (OSError, ValueError) as err:
-        raise ModelError(f"'{model!s:.200}' cannot be a path: {err}.") from err
+    # RuntimeError: pathlib knows no home of the user whom ~user names.
+    except (OSError, RuntimeError, ValueError) as err:
+        reason = str(err).rstrip(".")
+        raise ModelError(f"'{model!s:.200}' cannot be a path: {reason}.") from err
     description_path = folder / BUNDLE_FILE
     description = _read_json(description_path)
     file_name = file_name or _runtime_file(description)

@@ -67,7 +67,7 @@ class EmotionRecognizer:
             time_s: When the picture was taken, in seconds of any one clock; now if left out.
 
         Raises:
-            ImageError: It is not such a picture.
+            ImageError: It is not such a picture, or the model has no answer for a face in it.
         """
         found = self.find_faces(image_bgr)
         return self.describe(found, self.classifier.classify(found.crops), time_s)

@@ -90,14 +90,33 @@ class FaceEmotion:
         _freeze(self, "landmarks", (_LANDMARK_COUNT, 2))
         for name in ("probabilities", "frame_probabilities"):
             _freeze(self, name, (len(self.labels),))
-            total = float(getattr(self, name).sum())
-            if not abs(total - 1) <= _PROBABILITY_SUM_TOLERANCE:
-                raise ValueError(f"{name} must sum to 1, got a sum of {total}.")
+            fault = find_probability_fault(getattr(self, name))
+            if fault is not None:
+                raise ValueError(f"{name} must {fault}.")
         if self.emotion not in (*self.labels, UNKNOWN_EMOTION):
             raise ValueError(
                 f"emotion is '{self.emotion}', expected one of {', '.join(self.labels)} "
                 f"or {UNKNOWN_EMOTION}."
             )
+
+
+def find_probability_fault(probabilities: NDArray[np.float32]) -> str | None:
+    """Say what probabilities must be and are not.
+
+    Args:
+        probabilities: (C,), or (N, C) with a row for each face.
+
+    Returns:
+        The rest of a sentence that begins with "They must", or None if they are all right.
+    """
+    # For so few numbers Python is faster than NumPy, which would also warn of what is infinite.
+    for row in np.atleast_2d(probabilities).tolist():
+        total = sum(row)
+        # NaN makes the sum NaN, and no comparison with that is true.
+        if not (min(row) >= 0 and abs(total - 1) <= _PROBABILITY_SUM_TOLERANCE):
+            values = ", ".join(f"{value:.3g}" for value in row)
+            return f"be 0 or more and sum to 1, got {values} with a sum of {total:.4g}"
+    return None
 
 
 def _freeze(instance: object, name: str, shape: tuple[int, ...]) -> None:

@@ -42,11 +42,21 @@ _RELEASES = (
 
 
 def cache_folder() -> Path:
-    """Return the folder that fetched files are kept in (XDG base directory specification)."""
+    """Return the folder that fetched files are kept in (XDG base directory specification).
+
+    Raises:
+        DetectorError: This user has no home, as may be in a container.
+    """
     root = os.environ.get("XDG_CACHE_HOME", "")
     # The specification has relative paths ignored.
-    base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
-    return base / "deepfer"
+    if Path(root).is_absolute():
+        return Path(root) / "deepfer"
+    try:
+        return Path.home() / ".cache" / "deepfer"
+    except RuntimeError as err:
+        raise DetectorError(
+            "This user has no home folder to keep files in; set HOME or XDG_CACHE_HOME."
+        ) from err
 
 
 def find_yunet_file(path: Path | None = None) -> Path | None:
@@ -57,22 +67,25 @@ def find_yunet_file(path: Path | None = None) -> Path | None:
             looked at.
 
     Raises:
-        DetectorError: The user named a file that does not exist.
+        DetectorError: The user named a file that does not exist or cannot be reached.
     """
     named = path or os.environ.get(YUNET_VARIABLE)
+    # Not pathlib's own methods, which raise for an unknown ~user, a name that is too long or a
+    # folder that may not be entered.
     if named:
-        chosen = Path(named).expanduser()
-        if not chosen.is_file():
+        chosen = Path(os.path.expanduser(named))
+        if not os.path.isfile(chosen):
             raise DetectorError(
-                f"YuNet file {chosen} does not exist. Give the path of "
-                f"{_RELEASES[0].file_name}, or run 'deepfer fetch-detector'."
+                f"YuNet file {chosen!s:.200} does not exist or cannot be reached. Give the path "
+                f"of {_RELEASES[0].file_name}, or run 'deepfer fetch-detector'."
             )
         return chosen
-    for release in _RELEASES:
-        cached = cache_folder() / release.file_name
-        if cached.is_file():
-            return cached
-    return None
+    try:
+        folder = cache_folder()
+    except DetectorError:
+        return None
+    cached = (folder / release.file_name for release in _RELEASES)
+    return next((file for file in cached if os.path.isfile(file)), None)
 
 
 def fetch_yunet_file() -> Path:
@@ -86,10 +99,10 @@ def fetch_yunet_file() -> Path:
     reasons = []
     for release in _RELEASES:
         target = cache_folder() / release.file_name
-        if target.is_file() and _sha256(target.read_bytes()) == release.sha256:
-            return target
         try:
-            _fetch(release, target)
+            is_there = os.path.isfile(target) and _sha256(target.read_bytes()) == release.sha256
+            if not is_there:
+                _fetch(release, target)
         except (OSError, DetectorError) as err:
             reasons.append(f"{release.file_name}: {err}")
             continue

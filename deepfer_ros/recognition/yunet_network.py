@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfer_ros.recognition.errors import DetectorError
 from deepfer_ros.recognition.litert_graph import GraphBuilder
 from deepfer_ros.recognition.types import LANDMARK_NAMES
 from deepfer_ros.recognition.yunet_weights import HEADS, STRIDES_PX, Convolution, YuNetWeights
@@ -35,13 +36,18 @@ class YuNetNetwork:
         threads: Threads that it may use.
 
     Raises:
-        ImportError: LiteRT is not installed.
+        DetectorError: LiteRT cannot be loaded.
     """
 
     def __init__(self, weights: YuNetWeights, *, threads: int = 1) -> None:
-        # LiteRT takes a while to load.
-        from ai_edge_litert.interpreter import Interpreter
-
+        try:
+            # LiteRT takes a while to load.
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as err:
+            raise DetectorError(
+                f"LiteRT cannot be loaded: {err}. Install it again with "
+                "'pip install --force-reinstall ai-edge-litert'."
+            ) from err
         self._interpreter_type = Interpreter
         self._model = build_model(weights)
         self._threads = threads

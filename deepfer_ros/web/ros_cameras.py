@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from deepfer.msg import Emotion, EmotionArray
-from deepfer_ros.messages import to_image
+from deepfer_ros.messages import to_image, to_nanoseconds
 from deepfer_ros.recognition.types import FaceEmotion
 from deepfer_ros.web.camera_names import name_cameras
 from deepfer_ros.web.emotion_cameras import BROWSER_CAMERA
@@ -138,7 +138,7 @@ class _RosCamera:
                 throttle_duration_sec=_BAD_RESULT_LOG_PERIOD_S,
             )
             return
-        stamp_ns = _nanoseconds(message.header)
+        stamp_ns = to_nanoseconds(message.header)
         now_ns = self._node.get_clock().now().nanoseconds
         result = EmotionResult(
             stamp_ns=stamp_ns,
@@ -155,7 +155,7 @@ class _RosCamera:
     def _on_picture(self, message: CompressedImage) -> None:
         jpeg = message.data.tobytes()
         if jpeg.startswith(_JPEG_START):
-            self._show(self._matcher.add_picture(_nanoseconds(message.header), jpeg))
+            self._show(self._matcher.add_picture(to_nanoseconds(message.header), jpeg))
 
     def _show(self, match: tuple[EmotionResult, bytes] | None) -> None:
         if match is not None:
@@ -238,7 +238,3 @@ def from_emotion(message: Emotion, labels: tuple[str, ...]) -> FaceEmotion:
         probabilities=np.asarray(message.probabilities, np.float32),
         frame_probabilities=np.asarray(message.frame_probabilities, np.float32),
     )
-
-
-def _nanoseconds(header: Header) -> int:
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)

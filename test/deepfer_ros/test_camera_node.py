@@ -1,5 +1,7 @@
 """Tests of the camera node: with sources that do what a test says, and as a process of its own."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("rclpy")
 
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
@@ -179,7 +182,66 @@ def test_a_source_that_is_suddenly_empty_is_opened_again(
 def test_ends_while_it_waits_for_the_camera(peer: "RosPeer", start_node: StartNode) -> None:
     node = start_node(ScriptedSource(0, fails=True), *[CameraError("missing")] * 50)
     node.destroy_node()
-    assert not any(thread.name == "camera" for thread in threading.enumerate())
+    assert not any(thread.name.startswith("camera") for thread in threading.enumerate())
+
+
+def test_comes_back_after_the_disk_was_unreachable(
+    peer: "RosPeer", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A network drive that is gone answers every question with an error."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.full((4, 6, 3), 1, np.uint8))
+    parameters = {"source": str(folder), "rate_hz": 50.0}
+    node = CameraNode(
+        context=peer.context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()],
+    )
+    refused: list[Path] = []
+    stat = Path.stat
+
+    def fail(path: Path, **options: bool) -> os.stat_result:
+        if path != folder:
+            return stat(path, **options)
+        refused.append(path)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    try:
+        node.start()
+        messages = peer.listen(Image, "image_raw")
+        peer.wait_until(lambda: messages, "an image")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", fail)
+            (folder / "a.png").unlink()
+            peer.wait_until(lambda: refused, "an attempt")
+        cv2.imwrite(str(folder / "b.png"), np.full((4, 6, 3), 2, np.uint8))
+        peer.wait_until(lambda: numbers(messages)[-1] == 2, "the second picture")
+    finally:
+        node.destroy_node()
+
+
+def test_an_unforeseen_failure_ends_the_node(peer: "RosPeer", start_node: StartNode) -> None:
+    class BrokenSource(ScriptedSource):
+        def read(self) -> Frame | None:
+            if self.index == 2:
+                raise ZeroDivisionError("a bug")
+            return super().read()
+
+    source = BrokenSource()
+    executor = SingleThreadedExecutor(context=peer.context)
+    executor.add_node(start_node(source))
+    end_s = time.monotonic() + 20
+
+    def spin() -> None:
+        while time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.1)
+
+    try:
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            spin()
+    finally:
+        executor.shutdown()
+    assert source.closed.is_set()
 
 
 @pytest.mark.parametrize("rate_hz", [pytest.param(40.0, id="file"), pytest.param(None, id="live")])
@@ -333,11 +395,14 @@ class TestProcess:
         [
             ("source:=97", "Webcam /dev/video97 does not exist"),
             ("source:=/nowhere/film.mp4", "'/nowhere/film.mp4' does not exist"),
+            ("source:=~nobody_here/film.mp4", "'~nobody_here/film.mp4' does not exist"),
+            (f"source:=/{'x' * 300}", "cannot be reached: File name too long"),
             ("source:=[1, 2]", "source"),
             ("rate_hz:=-3", "rate_hz must be from 0.0 to 1000.0, got -3."),
             ("flip:=up", "flip must be one of none, horizontal, vertical, both, got 'up'."),
             ("width:=640", "width and height must both be given"),
             ("loop:=perhaps", "loop"),
+            ("qos_overrides./image_raw.publisher.reliability:=perfect", "reliability`: `perfect`"),
         ],
     )
     def test_wrong_parameter_is_one_clear_line(

@@ -1,5 +1,6 @@
 """Tests of the camera sources. No camera is needed: fakes stand for OpenCV's devices."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -122,12 +123,33 @@ class TestOpenSource:
                 "/dev/video98", "Webcam /dev/video98 does not exist", id="missing device"
             ),
             pytest.param("/dev/null", "Webcam /dev/null cannot be opened", id="no camera"),
+            pytest.param("9" * 5000, "does not exist; present: ", id="endless index"),
+            pytest.param("/dev/video\0", "does not exist; present: ", id="no name of a device"),
+            pytest.param("~nobody_here/a.mp4", "'~nobody_here/a.mp4' does not", id="unknown user"),
+            pytest.param("x" * 300, "cannot be reached: File name too long", id="long name"),
+            pytest.param("a\0.mp4", "cannot be reached: embedded null", id="no name"),
         ],
     )
     def test_refuses_what_is_no_source(self, source: str, expected: str) -> None:
         with pytest.raises(CameraError) as caught:
             open_source(source)
         assert expected in str(caught.value)
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO])
+    def test_says_why_a_file_cannot_be_reached(
+        self, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(path: Path, **options: bool) -> os.stat_result:
+            raise OSError(number, os.strerror(number), str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", fail)
+            with pytest.raises(CameraError) as caught:
+                open_source("/mnt/film.mp4")
+        reason = os.strerror(number)
+        assert str(caught.value).startswith(
+            f"Source '/mnt/film.mp4' cannot be reached: {reason}; allowed are 'auto'"
+        )
 
     def test_says_what_is_allowed(self) -> None:
         with pytest.raises(CameraError, match=r"'sample'.*webcam.*video file.*folder of images"):
@@ -334,6 +356,19 @@ class TestImageSource:
         write_picture(tmp_path / "b.png", 20)
         source.rewind()
         assert levels(source) == [10, 20]
+
+    def test_a_folder_that_is_gone_is_named(self, tmp_path: Path) -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        for name in ("a.png", "b.png"):
+            write_picture(folder / name, 10)
+        source = ImageSource(folder)
+        read(source)
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(CameraError, match=r"b\.png does not exist"):
+            source.read()
+        with pytest.raises(CameraError, match=r"Cannot list the folder .*folder: No such file"):
+            source.rewind()
 
     def test_one_image(self, tmp_path: Path) -> None:
         source = ImageSource(write_picture(tmp_path / "a.png", 10), (32, 32))

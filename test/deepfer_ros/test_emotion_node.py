@@ -13,7 +13,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fake_camera import BEST_EFFORT, BLACK, RELIABLE, FakeCamera
-from fake_recognition import FACE_XYWH, HAPPY, LABELS, FakeLoader
+from fake_recognition import FACE_XYWH, HAPPY, LABELS, FakeClassifier, FakeDetector, FakeLoader
 from numpy.typing import NDArray
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
@@ -28,10 +28,11 @@ from vision_msgs.msg import Detection2DArray
 
 from deepfer.msg import EmotionArray
 from deepfer.srv import ClassifyImage
-from deepfer_ros import outputs
+from deepfer_ros import outputs, recognizers
 from deepfer_ros.emotion_node import EmotionNode
 from deepfer_ros.messages import to_compressed_image, to_image
-from deepfer_ros.recognition.errors import DetectorError, ModelError
+from deepfer_ros.recognition import face_ids
+from deepfer_ros.recognition.errors import DetectorError, ImageError, ModelError
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -256,16 +257,84 @@ def test_bad_image_is_dropped_counted_and_told(
     assert fault in log
 
 
-def test_annotated_image_too_wide_for_jpeg_is_refused(node: EmotionNode, peer: RosPeer) -> None:
+class PickyClassifier(FakeClassifier):
+    """Has no answer for bright faces."""
+
+    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if crops.any():
+            raise ImageError("The model gives no probabilities for a face in it.")
+        return super().classify(crops)
+
+
+WHITE = np.full_like(BLACK, 255)
+
+
+def test_a_face_that_the_model_has_no_answer_for_costs_its_image_alone(
+    make_node: MakeNode, peer: RosPeer, loader: FakeLoader, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loader.classifier = PickyClassifier()
+    node = make_node(cameras=["front", "rear"])
+    node.start()
+    front, rear = node._cameras
+    with spinning(node):
+        cameras = [FakeCamera(peer, prefix=f"{name}/") for name in ("front", "rear")]
+        for camera in cameras:
+            camera.send_until_received()
+        peer.wait_until(
+            lambda: all(
+                camera._statistics.report().received == camera._statistics.report().processed
+                for camera in node._cameras
+            ),
+            "a quiet node",
+        )
+        # While the first image is looked at, one of each camera comes in for the next round.
+        seen = len(loader.stream_detector.images)
+        received = [camera._statistics.report().received for camera in node._cameras]
+        loader.stream_detector.gate.clear()
+        cameras[0].send(to_image(WHITE, Header()))
+        peer.wait_until(lambda: len(loader.stream_detector.images) > seen, "the first image")
+        cameras[0].send(to_image(WHITE, Header()))
+        good = cameras[1].send()
+        peer.wait_until(
+            lambda: (
+                front._statistics.report().received == received[0] + 2
+                and rear._statistics.report().received == received[1] + 1
+            ),
+            "an image of each camera",
+        )
+        loader.stream_detector.gate.set()
+        peer.wait_until(lambda: front._statistics.report().bad == 2, "both bad images")
+        peer.wait_until(
+            lambda: cameras[1].results[-1].header.frame_id == good, "the result of the good one"
+        )
+        assert rear._statistics.report().bad == 0
+        assert "no probabilities" in front._statistics.report().last_error
+        # The node lives.
+        cameras[0].send_until_received()
+    log = capfd.readouterr().err
+    assert "Image on /front/image_raw dropped: The model gives no probabilities" in log
+
+
+def test_an_image_too_wide_for_jpeg_loses_its_annotated_jpeg_alone(
+    node: EmotionNode, peer: RosPeer, capfd: pytest.CaptureFixture[str]
+) -> None:
     camera = FakeCamera(peer)
-    peer.listen(CompressedImage, "emotions/image/compressed")
-    camera.send_until_received()
+    pictures = peer.listen(CompressedImage, "emotions/image/compressed")
+    peer.wait_until(lambda: camera.send() and peer.spin_for(0.05) is None and pictures, "a JPEG")
     wide = to_image(np.zeros((1, 70_000, 3), np.uint8), Header())
+    for _ in range(2):
+        assert len(camera.send_until_received(wide).emotions) == 1
+    peer.wait_until(lambda: report(node).received == report(node).processed, "a quiet node")
+    assert report(node).bad == 0
+    assert report(node).last_error == ""
+    log = capfd.readouterr().err
+    assert log.count("published, its annotated JPEG was not: A picture of 70000x1 pixels") == 1
+    assert "dropped" not in log
+    # The pictures of later images are there again.
+    count = len(pictures)
     peer.wait_until(
-        lambda: camera.send(wide) and peer.spin_for(0.05) is None and report(node).bad,
-        "the refusal",
+        lambda: camera.send() and peer.spin_for(0.05) is None and len(pictures) > count, "a JPEG"
     )
-    camera.send_until_received()
 
 
 def test_log_of_bad_images_is_throttled(
@@ -373,6 +442,28 @@ def test_three_cycles_undo_each_other_exactly(
         assert active[1] - inactive[1] == {"/image_raw"}
         assert {"classify_image", "enable"} <= unconfigured[2]
         assert node.trigger_shutdown() == SUCCESS
+
+
+@pytest.mark.parametrize("deterministic", [False, True], ids=["random", "counted"])
+def test_no_face_id_is_given_again_after_a_cleanup(
+    make_node: MakeNode, peer: RosPeer, monkeypatch: pytest.MonkeyPatch, deterministic: bool
+) -> None:
+    monkeypatch.setattr(recognizers, "load_detector", lambda *_, **__: FakeDetector())
+    monkeypatch.setattr(recognizers, "load_classifier", lambda *_, **__: FakeClassifier())
+    # Random ids that begin at the same place and go the same way.
+    monkeypatch.setattr(face_ids.random, "randrange", lambda count: 1)
+    node = make_node(load=None, autostart=False, deterministic_ids=deterministic)
+    given = []
+    with spinning(node):
+        for _ in range(3):
+            assert node.trigger_configure() == SUCCESS
+            assert node.trigger_activate() == SUCCESS
+            given.append(FakeCamera(peer).send_until_received().emotions[0].face_id)
+            assert node.trigger_deactivate() == SUCCESS
+            assert node.trigger_cleanup() == SUCCESS
+    assert len(set(given)) == 3
+    if deterministic:
+        assert given == ["face1", "face2", "face3"]
 
 
 @pytest.mark.parametrize("state", ["unconfigured", "inactive", "active"])
@@ -493,8 +584,12 @@ def test_bug_in_a_transition_is_printed(
     assert node.trigger_configure() == TransitionCallbackReturn.ERROR
     assert "ZeroDivisionError: a bug" in capfd.readouterr().err
     assert entities(node) == before
+    status = node._diagnose()
+    assert status.level == DiagnosticStatus.ERROR
+    assert status.message == "on_configure failed: ZeroDivisionError: a bug"
     loader.error = None
     assert node.trigger_configure() == SUCCESS
+    assert node._diagnose().level == DiagnosticStatus.OK
 
 
 # --- enable ---
@@ -623,9 +718,11 @@ def test_image_root_takes_effect_on_the_next_request(
     assert classify(peer, path=str(astronaut_path)).success
     node.set_parameters([Parameter("image_root", value=str(tmp_path))])
     assert "outside" in classify(peer, path=str(astronaut_path)).message
-    (result,) = node.set_parameters([Parameter("image_root", value=str(tmp_path / "none"))])
-    assert not result.successful
-    assert "must be empty or the absolute path of a folder that exists" in result.reason
+    for wrong in (tmp_path / "none", tmp_path / ("x" * 300)):
+        (result,) = node.set_parameters([Parameter("image_root", value=str(wrong))])
+        assert not result.successful
+        assert "must be empty or the absolute path of a folder that exists" in result.reason
+    assert node.get_parameter("image_root").value == str(tmp_path)
 
 
 def test_image_timeout_takes_effect_at_once(node: EmotionNode, peer: RosPeer) -> None:
@@ -760,6 +857,18 @@ def test_classify_image_annotated(node: EmotionNode, peer: RosPeer, astronaut_pa
     assert answer.annotated.header == answer.result.header
     image = cv2.imdecode(np.frombuffer(answer.annotated.data, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (512, 512, 3)
+
+
+def test_classify_image_without_an_answer_of_the_model(
+    make_node: MakeNode, peer: RosPeer, loader: FakeLoader, astronaut_path: Path
+) -> None:
+    loader.classifier = PickyClassifier()
+    node = make_node()
+    node.start()
+    with spinning(node):
+        answer = classify(peer, path=str(astronaut_path))
+        assert not answer.success
+        assert answer.message == "The model gives no probabilities for a face in it."
 
 
 def test_classify_image_too_wide_to_be_annotated(
@@ -918,8 +1027,28 @@ def test_waiting_images_are_refused_when_the_node_is_cleaned_up(
     second = peer.start_call(ClassifyImage, "classify_image", request)
     peer.wait_until(lambda: node._stills._pool._work_queue.qsize() == 1, "the second image")
     assert node.trigger_deactivate() == SUCCESS
-    loader.still_detector.gate.set()
-    assert node.trigger_cleanup() == SUCCESS
-    peer.wait_until(lambda: first.done() and second.done(), "both answers")
+    assert not second.done()
+    with ThreadPoolExecutor() as pool:
+        # It waits for the first image.
+        cleaning = pool.submit(node.trigger_cleanup)
+        peer.wait_until(second.done, "the refusal")
+        loader.still_detector.gate.set()
+        assert cleaning.result() == SUCCESS
+    reason = "The node was cleaned up or shut down before it came to this image."
+    assert (second.result().success, second.result().message) == (False, reason)
+    peer.wait_until(first.done, "the answer")
     assert first.result().success
-    assert second.result().success or "deactivated" in second.result().message
+
+
+def test_waiting_images_are_classified_though_the_node_is_deactivated(
+    node: EmotionNode, peer: RosPeer, loader: FakeLoader, astronaut_path: Path
+) -> None:
+    assert not classify(peer).success
+    loader.still_detector.gate.clear()
+    request = ClassifyImage.Request(path=str(astronaut_path))
+    pending = [peer.start_call(ClassifyImage, "classify_image", request) for _ in range(2)]
+    peer.wait_until(lambda: node._stills._pool._work_queue.qsize() == 1, "the second image")
+    assert node.trigger_deactivate() == SUCCESS
+    loader.still_detector.gate.set()
+    peer.wait_until(lambda: all(call.done() for call in pending), "both answers")
+    assert all(call.result().success for call in pending)

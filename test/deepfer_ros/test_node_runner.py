@@ -87,6 +87,31 @@ class TestRefusals:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("ros_environment")
+@pytest.mark.parametrize(
+    ("node", "parameter", "expected"),
+    [
+        (
+            "emotion_node",
+            "qos_overrides./diagnostics.publisher.reliability:=perfect",
+            "reliability`: `perfect`",
+        ),
+        ("emotion_node", "qos_overrides./diagnostics.publisher.depth:=-3", "create publisher"),
+        ("camera_node", "qos_overrides./image_raw.publisher.depth:=-3", "create publisher"),
+        ("emotion_node", f"image_root:=/{'x' * 300}", "image_root must be empty or the absolute"),
+    ],
+)
+def test_wrong_parameter_is_a_clear_line(node: str, parameter: str, expected: str) -> None:
+    command = [sys.executable, "-m", f"deepfer_ros.{node}", "--ros-args", "-p", parameter]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    # Jazzy itself prints more about a wrong depth.
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"{node} cannot start: ")
+    assert expected in line
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--help", "--ros-args", "-r", "a:=b"]])
 def test_help_tells_the_parameters_and_starts_nothing(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -53,6 +53,8 @@ def test_accepts(name: str, value: Any) -> None:  # noqa: ANN401
         ("model", 48, "model must be a text, got 48."),
         ("image_root", "/no/folder", "image_root must be empty or the absolute path of a folder"),
         ("image_root", "test", "image_root must be empty or the absolute path of a folder that"),
+        ("image_root", f"/{'x' * 300}", "image_root must be empty or the absolute path of a fol"),
+        ("image_root", "/tmp/\0", "image_root must be empty or the absolute path of a folder tha"),
         ("cameras", "front", "cameras must be a list of texts, such as [a, b], got 'front'."),
         ("cameras", [1, 2], "cameras must be a list of texts, such as [a, b], got [1, 2]."),
         ("cameras", [], "cameras must name at least one camera; an empty name is the node's own"),

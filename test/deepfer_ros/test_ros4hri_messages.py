@@ -119,6 +119,20 @@ def test_any_box_has_a_crop(box: tuple[float, ...]) -> None:
     assert align_face(picture(), one).shape == (128, 128, 3)
 
 
+@pytest.mark.parametrize("width", [40_000, 70_000])
+def test_faces_of_very_wide_pictures(width: int) -> None:
+    """OpenCV warps no picture of 32767 or more pixels a side."""
+    wide = np.zeros((100, width, 3), np.uint8)
+    wide[:, -200:] = picture()
+    shift = np.array([width - 200, 0], np.float32)
+    box = face().box_xywh + np.append(shift, (0, 0))
+    far = face(box_xywh=box, landmarks=face().landmarks + shift)
+    np.testing.assert_array_equal(crop_face(wide, far), crop_face(picture(), face()))
+    np.testing.assert_allclose(align_face(wide, far), align_face(picture(), face()), atol=1)
+    whole = face(box_xywh=np.array([0, 0, width, 100], np.float32))
+    assert align_face(wide, whole).shape == (128, 128, 3)
+
+
 def test_an_aligned_face_has_level_eyes() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     right_eye, left_eye = (30, 20), (50, 30)

@@ -132,6 +132,18 @@ def test_the_end_of_requests_ends_it(requests: bytes) -> None:
     assert converse(requests) == b""
 
 
+@pytest.mark.parametrize("detector", ["yunet", "haar"])
+def test_a_detector_file_that_cannot_be_reached_is_no_fault_of_the_upload(detector: str) -> None:
+    async def run() -> None:
+        process = ClassifierProcess("deepfer48", detector, f"/{'x' * 300}", WebLimits())
+        with pytest.raises(ProblemError, match=r"Nothing can be classified: YuNet fi") as caught:
+            await process.classify(GREY)
+        assert caught.value.status == 503
+        await process.close()
+
+    asyncio.run(run())
+
+
 def test_a_model_that_is_missing_is_told_each_time(tmp_path: Path) -> None:
     async def run() -> None:
         process = ClassifierProcess(str(tmp_path / "none"), "auto", "", WebLimits())

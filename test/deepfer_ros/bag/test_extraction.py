@@ -334,6 +334,54 @@ class TestBadInput:
             extractor(tmp_path / "drive", tmp_path / "a.csv")
         assert [path.name for path in tmp_path.iterdir()] == ["drive"]
 
+    @pytest.mark.parametrize(
+        ("name", "complaint"),
+        [
+            ("none", "does not exist"),
+            ("none.bag/below", "does not exist"),
+            ("file.txt/below", "does not exist"),
+            ("gone.mcap", "does not exist"),
+            ("loop", "cannot be read: Too many levels of symbolic links"),
+            # Raises as a folder without permission does, for everybody.
+            ("x" * 300, "cannot be read: File name too long"),
+        ],
+        ids=["missing", "below nothing", "below a file", "dead link", "link to itself", "long"],
+    )
+    def test_path_that_cannot_be_looked_at(
+        self, tmp_path: Path, extractor: Extractor, name: str, complaint: str
+    ) -> None:
+        (tmp_path / "file.txt").touch()
+        (tmp_path / "gone.mcap").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "loop").symlink_to(tmp_path / "loop")
+        with pytest.raises(BagError, match=rf"{complaint}\.$"):
+            extractor(tmp_path / name, tmp_path / "a.csv")
+
+    def test_folder_that_cannot_be_listed(
+        self, tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(folder: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "iterdir", fail)
+        with pytest.raises(BagError, match=r"cannot be read: Permission denied\.$"):
+            extractor(tmp_path, tmp_path / "a.csv")
+
+    def test_bag_whose_files_may_not_be_looked_at(
+        self, tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A folder may be listed without permission to enter it."""
+        write_bag(tmp_path / "drive", raw_entries(1))
+        exists = Path.exists
+
+        def fail(path: Path) -> bool:
+            if path.parent == tmp_path / "drive":
+                raise PermissionError(13, "Permission denied")
+            return exists(path)
+
+        monkeypatch.setattr(Path, "exists", fail)
+        with pytest.raises(BagError, match=r"cannot be read \(.*Permission denied"):
+            extractor(tmp_path / "drive", tmp_path / "a.csv")
+
     def test_sqlite_file_that_is_cut_off(self, tmp_path: Path, extractor: Extractor) -> None:
         write_bag(tmp_path / "drive", raw_entries(40), storage="sqlite3")
         path = tmp_path / "drive/drive.db3"
@@ -457,3 +505,25 @@ def test_folder_of_pictures(tmp_path: Path, extractor: Extractor) -> None:
         (1.0, 2, "/image_raw"),
     ]
     assert summary.topics["/image_raw"].skipped.total() == 1
+
+
+def test_folder_with_a_link_that_leads_nowhere(tmp_path: Path, extractor: Extractor) -> None:
+    folder = write_pictures(tmp_path / "pictures", 3)
+    (folder / "001.png").unlink()
+    (folder / "001.png").symlink_to(tmp_path / "nowhere.png")
+    summary = extractor(folder, tmp_path / "a.csv")
+    assert [row["frame"] for row in read_rows(tmp_path / "a.csv")] == ["0", "2"]
+    assert summary.topics["/image_raw"].skipped == {f"{folder / '001.png'} does not exist.": 1}
+
+
+def test_image_too_wide_for_an_annotated_jpeg(tmp_path: Path, extractor: Extractor) -> None:
+    wide = np.full((30, 70_000, 3), 3, np.uint8)
+    entries = [raw_entry("/image_raw", 0.0, wide), raw_entry("/image_raw", 0.1, wide)]
+    write_bag(tmp_path / "drive", [*entries, raw_entry("/image_raw", 0.2, numbered_picture(1))])
+    summary = extractor(tmp_path / "drive", tmp_path / "out", annotate="compressed")
+    assert summary.topics["/image_raw"].images == 3
+    (note,) = summary.notes
+    assert note.startswith("Left out the annotated image of 2 images: A picture of 70000x30 ")
+    topics = [topic for topic, _, _ in read_bag(tmp_path / "out")]
+    assert topics.count("/emotions") == 3
+    assert topics.count("/emotions/image/compressed") == 1

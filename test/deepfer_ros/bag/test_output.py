@@ -33,6 +33,8 @@ def test_choice(path: str | None, name: str, expected: tuple[str, str], is_file:
     [
         ("a.txt", "", "suffix of a.txt is unknown; use .csv .jsonl .ndjson .parquet .mcap .db3"),
         ("a.csv", "jsonl", "--format jsonl does not fit the suffix of a.csv"),
+        (".", "", r"\. cannot be the result; name a file, or a folder for a bag"),
+        ("..", "csv", r"\.\. cannot be the result"),
     ],
 )
 def test_wrong_choice(path: str, name: str, complaint: str) -> None:
@@ -102,6 +104,22 @@ class TestWorkplace:
     def test_folder_that_does_not_exist(self, tmp_path: Path) -> None:
         with pytest.raises(BagError, match="does not exist; create it first"):
             self.open(tmp_path / "none/a.csv")
+
+    @pytest.mark.parametrize("length", [250, 300], ids=["only unfinished", "always"])
+    @pytest.mark.parametrize("resume", [False, True])
+    def test_name_that_is_too_long(self, tmp_path: Path, length: int, resume: bool) -> None:
+        path = tmp_path / ("x" * length)
+        assert not is_complete(Output(path, "mcap"))
+        with pytest.raises(BagError, match=r"cannot be written: File name too long\.$"):
+            self.open(path, resume=resume)
+
+    def test_link_to_itself(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.csv"
+        path.symlink_to(path)
+        workplace = self.open(path)
+        workplace.result_path.write_text("new")
+        workplace.publish()
+        assert path.read_text() == "new"
 
     def test_device(self) -> None:
         with pytest.raises(BagError, match="/dev/null is no regular file"):

@@ -124,6 +124,16 @@ class TestJson:
             "faces": [],
         }
 
+    def test_a_path_that_may_not_be_looked_at_is_an_error(self, pictures: Path) -> None:
+        # A name of over 255 bytes raises as a folder without permission does, for everybody.
+        path = Path("x" * 300) / "a.jpg"
+        result = invoke(path, pictures / "b.jpg", "--json")
+        assert result.exit_code == 1
+        bad, good = objects(result)
+        assert bad["path"] == str(path)
+        assert "cannot be opened" in bad["error"]
+        assert good["faces"] == []
+
     def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
         result = invoke(tmp_path, "--json")
         assert result.exit_code == 1

@@ -1,7 +1,11 @@
 """How `deepfer doctor` judges the speed, the sample's face and the display."""
 
-import pytest
+import re
 
+import pytest
+from click.testing import CliRunner
+
+from deepfer_ros.cli import deepfer
 from deepfer_ros.cli.doctor_finding import OK, OPTIONAL, PROBLEM
 from deepfer_ros.cli.doctor_session import judge_display, judge_recognition
 
@@ -26,6 +30,14 @@ def test_recognition(
     assert finding.status == status
     assert words in finding.detail
     assert bool(finding.advice) == (status != OK)
+
+
+def test_the_command_to_repair_the_detector_exists() -> None:
+    advice = judge_recognition([("sad", 0.5)], 0.01, load=3.0).advice
+    match = re.search(r"'deepfer ([^']+)'", advice)
+    assert match is not None
+    result = CliRunner().invoke(deepfer, [*match[1].split(), "--help"])
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_large_faces_are_averaged_not_sampled() -> None:
     assert crop.mean() == pytest.approx(127.5, abs=2)
 
 
+def test_very_wide_pictures() -> None:
+    """OpenCV warps no picture of 32767 or more pixels a side."""
+    image = np.full((60, 70_000, 3), 77, np.uint8)
+    for box in ([69_950, 0, 50, 60], [0, 0, 70_000, 60]):
+        crop = crop_faces(image, one_face(box), size_px=48, margin=0.02)[0]
+        np.testing.assert_array_equal(crop, np.full((48, 48), 77))
+
+
 @pytest.mark.parametrize(
     "box",
     [

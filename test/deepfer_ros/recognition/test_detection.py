@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from box_overlap import intersection_over_union
 from numpy.typing import NDArray
 
 from deepfer_ros.recognition import detection
@@ -15,7 +16,6 @@ from deepfer_ros.recognition.detection import (
     load_detector,
 )
 from deepfer_ros.recognition.errors import DetectorError, ImageError
-from deepfer_ros.recognition.geometry import intersection_over_union
 
 # The face of the photograph, marked by eye: hairline to chin, and the five landmarks.
 ASTRONAUT_BOX = np.array([[176, 62, 96, 108]], np.float32)
@@ -151,9 +151,17 @@ def test_an_unknown_detector_is_refused() -> None:
         load_detector("mtcnn")
 
 
-def test_a_missing_yunet_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match=r"YuNet file .*gone\.onnx does not exist"):
-        load_detector("yunet", yunet_file=tmp_path / "gone.onnx")
+@pytest.mark.parametrize("name", ["yunet", "haar"])
+@pytest.mark.parametrize("file", ["gone.onnx", "x" * 300], ids=["missing", "long"])
+def test_a_missing_yunet_file_is_named(tmp_path: Path, name: str, file: str) -> None:
+    with pytest.raises(DetectorError, match=r"YuNet file .* does not exist or cannot be reached"):
+        load_detector(name, yunet_file=tmp_path / file)
+
+
+def test_haar_needs_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", f"/{'x' * 300}")
+    monkeypatch.delenv("DEEPFER_YUNET_FILE", raising=False)
+    assert load_detector("haar").name == "haar"
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"], ids=["empty", "text"])

@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from deepfer_ros.recognition.geometry import (
-    clip_boxes,
-    crop_matrix,
-    eye_line_angle_deg,
-    intersection_over_union,
-)
+from deepfer_ros.recognition.geometry import clip_boxes, crop_matrix, eye_line_angle_deg
 
 
 @pytest.mark.parametrize(
@@ -27,24 +22,6 @@ def test_clip_boxes(box: list[float], expected: list[float]) -> None:
 
 def test_clip_boxes_of_no_face() -> None:
     assert clip_boxes(np.empty((0, 4), np.float32), 10, 10).shape == (0, 4)
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        pytest.param([0, 0, 10, 10], 1.0, id="same"),
-        pytest.param([5, 0, 10, 10], 1 / 3, id="half"),
-        pytest.param([10, 0, 10, 10], 0.0, id="touching"),
-        pytest.param([50, 50, 1, 1], 0.0, id="apart"),
-        pytest.param([0, 0, 5, 10], 0.5, id="inside"),
-    ],
-)
-def test_intersection_over_union(other: list[float], expected: float) -> None:
-    overlap = intersection_over_union(
-        np.array([[0, 0, 10, 10]], np.float32), np.array([other], np.float32)
-    )
-    assert overlap.shape == (1, 1)
-    assert overlap[0, 0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepfer_ros.recognition import images
 from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.images import (
     check_suffix,
@@ -51,12 +52,64 @@ def test_16_bit_pictures_are_scaled(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path), np.full((4, 5, 3), 128))
 
 
-def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
-    path = tmp_path / "turned.jpg"
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
+@pytest.mark.parametrize(
+    ("orientation", "quarter_turns", "is_mirrored"),
+    [
+        (1, 0, False),
+        (2, 0, True),
+        (3, 2, False),
+        (4, 2, True),
+        (5, 1, True),
+        (6, 1, False),
+        (7, 3, True),
+        (8, 3, False),
+        (9, 0, False),
+    ],
+)
+def test_exif_orientation_turns_the_picture_upright(
+    tmp_path: Path, suffix: str, orientation: int, quarter_turns: int, is_mirrored: bool
+) -> None:
+    # Dark but for the upper left quarter.
+    upright = np.zeros((64, 48, 3), np.uint8)
+    upright[:32, :24] = 255
+    stored = np.rot90(upright[:, ::-1] if is_mirrored else upright, quarter_turns)
     exif = Image.Exif()
-    exif[0x0112] = 6  # The camera was turned: rotate by 90 degrees clockwise to view.
-    Image.fromarray(ramp()).save(path, exif=exif)
-    assert read_image(path).shape == (60, 40, 3)
+    exif[0x0112] = orientation
+    Image.fromarray(stored.copy()).save(tmp_path / f"turned{suffix}", exif=exif)
+
+    image = read_image(tmp_path / f"turned{suffix}")
+
+    assert image.shape == (64, 48, 3)
+    assert np.mean(np.abs(image.astype(int) - upright)) < 5
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize(
+    ("exif", "is_turned"),
+    [
+        (b"Exif\0\0no tags at all", False),
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12", False),
+        # The orientation is text.
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\2\0\0\0\x026\0\0\0\0\0\0\0", False),
+        # It is 6, and a resolution is text.
+        (
+            b"Exif\0\0MM\0*\0\0\0\x08\0\2\1\x12\0\3\0\0\0\1\0\6\0\0"
+            b"\1\x1a\0\2\0\0\0\x026\0\0\0\0\0\0\0",
+            True,
+        ),
+    ],
+    ids=["no EXIF", "cut", "text", "another tag"],
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_does_not_spoil_a_picture(
+    tmp_path: Path, suffix: str, exif: bytes, is_turned: bool
+) -> None:
+    Image.fromarray(ramp()).save(tmp_path / f"odd{suffix}", exif=exif)
+
+    assert read_image(tmp_path / f"odd{suffix}").shape == (
+        (60, 40, 3) if is_turned else (40, 60, 3)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
@@ -112,8 +165,25 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (60_000, 60_000)).save(path)
     assert path.stat().st_size < 2_000_000
-    with pytest.raises(ImageError, match="pixels"):
+    with pytest.raises(ImageError, match="has too many pixels, at most 50000000 pixels"):
         read_image(path)
+
+
+def test_the_limit_of_pillow_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's own is 179 million pixels; a small one spares the test a picture of that size."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    data = encode_image(ramp(), ".png")
+    assert decode_image(data, max_pixels=2400).shape == (40, 60, 3)
+    # Another thread may be about to read a picture that its own limit allows.
+    with pytest.raises(ImageError, match="has 60x40 pixels, at most 500 pixels"):
+        decode_image(data, max_pixels=500)
+    assert Image.MAX_IMAGE_PIXELS == 2400
+
+
+def test_nothing_else_at_run_time_depends_on_the_limit_of_pillow() -> None:
+    runtime = Path(images.__file__).parents[1]
+    users = [path for path in runtime.rglob("*.py") if "from PIL" in path.read_text()]
+    assert users == [Path(images.__file__)]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +243,17 @@ def test_unknown_suffixes_are_refused(suffix: str) -> None:
         encode_image(ramp(), suffix)
 
 
-def test_pictures_too_large_for_a_format_are_refused() -> None:
-    with pytest.raises(ImageError, match="cannot become"):
-        encode_image(np.zeros((1, 70_000, 3), np.uint8), ".jpg")
+@pytest.mark.parametrize(
+    ("suffix", "largest_px"), [(".jpg", 65_500), (".JPEG", 65_500), (".webp", 16_383)]
+)
+def test_pictures_too_large_for_a_format_are_refused(
+    suffix: str, largest_px: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert encode_image(np.zeros((1, largest_px, 3), np.uint8), suffix)
+    for shape in ((1, largest_px + 1, 3), (largest_px + 1, 1, 3)):
+        with pytest.raises(
+            ImageError, match=f"cannot become {suffix}, at most {largest_px} pixels a side"
+        ):
+            encode_image(np.zeros(shape, np.uint8), suffix)
+    # A stream of such pictures would fill the terminal.
+    assert capfd.readouterr().err == ""

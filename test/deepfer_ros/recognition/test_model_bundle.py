@@ -124,7 +124,12 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         load_bundle(path)
 
 
-@pytest.mark.parametrize("model", ["x" * 5000, "nul\0", ""], ids=["long", "nul", "empty"])
+@pytest.mark.parametrize(
+    "model",
+    ["x" * 5000, "nul\0", "", "~nobody_here/m", "~nobody_here/model.tflite"],
+    ids=["long", "nul", "empty", "unknown user", "file of an unknown user"],
+)
 def test_what_cannot_be_a_path_is_refused(model: str) -> None:
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError) as caught:
         load_bundle(model)
+    assert not str(caught.value).endswith("..")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from box_overlap import intersection_over_union
 from numpy.typing import NDArray
 from recognition_reference import (
     DETECTORS,
@@ -21,7 +22,6 @@ from recognition_reference import (
 )
 
 from deepfer_ros.recognition.detection import detector_statuses
-from deepfer_ros.recognition.geometry import intersection_over_union
 
 PLACE_TOLERANCE = 0.05
 """Of a box's corners and landmarks, as a share of the box's longer side."""

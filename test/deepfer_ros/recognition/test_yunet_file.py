@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import urllib.request
 from pathlib import Path
 
@@ -75,6 +76,43 @@ def test_a_named_file_goes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("DEEPFER_YUNET_FILE", str(by_variable))
     assert find_yunet_file() == by_variable
     assert find_yunet_file(by_argument) == by_argument
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gone.onnx", "x" * 300, "a\0.onnx", "~nobody_here/a.onnx"],
+    ids=["missing", "long", "nul", "unknown user"],
+)
+@pytest.mark.parametrize("way", ["argument", "variable"])
+def test_a_named_file_that_cannot_be_reached_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, way: str
+) -> None:
+    if way == "variable" and "\0" in name:
+        pytest.skip("no variable can hold it")
+    if way == "variable":
+        monkeypatch.setenv("DEEPFER_YUNET_FILE", name)
+    with pytest.raises(DetectorError, match="does not exist or cannot be reached") as caught:
+        find_yunet_file(Path(name) if way == "argument" else None)
+    assert name[:200] in str(caught.value)
+
+
+def test_a_cache_that_cannot_be_reached_holds_nothing(
+    monkeypatch: pytest.MonkeyPatch, zoo: Zoo
+) -> None:
+    zoo.files[NEW] = NEW.encode()
+    monkeypatch.setenv("XDG_CACHE_HOME", f"/{'x' * 300}")
+    assert find_yunet_file() is None
+    with pytest.raises(DetectorError, match="File name too long"):
+        fetch_yunet_file()
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)
+    assert find_yunet_file() is None
+    with pytest.raises(DetectorError, match="set HOME or XDG_CACHE_HOME"):
+        fetch_yunet_file()
 
 
 def test_fetched_once_then_kept(zoo: Zoo, cache: Path) -> None:

@@ -1,4 +1,6 @@
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 from recognition_reference import make_pictures
 
 from deepfer_ros.recognition import yunet_network
+from deepfer_ros.recognition.errors import DetectorError
 from deepfer_ros.recognition.yunet_network import YuNetNetwork, build_model
 from deepfer_ros.recognition.yunet_weights import read_onnx
 
@@ -70,6 +73,17 @@ def test_a_size_gives_the_same_answer_whatever_came_before(
     assert len(first[0]) == 1
     for before, now in zip(first, again, strict=True):
         np.testing.assert_array_equal(before, now)
+
+
+def test_a_litert_that_does_not_load_is_told(
+    monkeypatch: pytest.MonkeyPatch, yunet_path: Path
+) -> None:
+    weights = read_onnx(yunet_path)
+    name = "ai_edge_litert.interpreter"
+    # As after an installation that went wrong: the package is there, its content is not.
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    with pytest.raises(DetectorError, match=r"LiteRT cannot be loaded: cannot import name .*pip"):
+        YuNetNetwork(weights)
 
 
 def test_threads_change_nothing(

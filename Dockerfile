@@ -36,6 +36,8 @@ RUN apt-get update \
   && rosdep update --rosdistro "$ROS_DISTRO" \
   && rosdep install --from-paths /tmp/deepfer --ignore-src -y --dependency-types exec \
   && pip install --no-cache-dir --break-system-packages -r /tmp/deepfer/docker.txt \
+  # Only for its photograph, the built-in sample; it is never imported.
+  && pip install --no-cache-dir --break-system-packages --no-deps scikit-image \
   && apt-get purge -y --auto-remove python3-pip python3-rosdep \
   && rm -rf /var/lib/apt/lists/* /tmp/deepfer /root/.ros \
   # Ubuntu 24.04's own user has the number that most people have, which shared memory needs.

@@ -52,6 +52,8 @@ _LONGEST_RETRY_S = 5.0
 _RETRY_LOG_PERIOD_S = 30.0
 # A camera's pictures come a little early or late; that must not cost every second one.
 _PACE_TOLERANCE = 0.2
+# Of OpenCV: LOG_LEVEL_SILENT, where it has names.
+_LOG_LEVEL_SILENT = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,8 @@ class CameraNode(Node):
             if is_camera and frame.captured_s < due_s - _PACE_TOLERANCE * period_s:
                 continue
             # Keeps the rate on average, but does not make up for a long pause.
-            due_s = max(due_s + period_s, frame.captured_s)
+            is_late = frame.captured_s - due_s >= period_s
+            due_s = (frame.captured_s if is_late else due_s) + period_s
             self._publish(frame, FLIP_CODES[parameters.flip])
 
     def _publish(self, frame: Frame, flip_code: int | None) -> None:
@@ -286,6 +289,13 @@ def _checked_size(width: int, height: int) -> tuple[int, int] | None:
     return (width, height) if width else None
 
 
+def _silence_opencv() -> None:
+    # cv2.setLogLevel up to Ubuntu 24.04's OpenCV 4.6, cv2.utils.logging.setLogLevel since 4.9.
+    logging = getattr(cv2.utils, "logging", cv2)
+    if hasattr(logging, "setLogLevel"):
+        logging.setLogLevel(_LOG_LEVEL_SILENT)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to stop.
 
@@ -294,7 +304,7 @@ def main(args: list[str] | None = None) -> int:
     """
     # Our own messages name every fault; those of the libraries would only repeat them.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _silence_opencv()
     return run_node(
         NODE_NAME, CameraNode, parameters=CameraParameters, args=args, errors=(CameraError,)
     )

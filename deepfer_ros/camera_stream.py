@@ -99,9 +99,11 @@ class CameraStream:
         self._is_on_demand = bool(name) and name in parameters.on_demand_cameras
         compressed = parameters.image_transport == "compressed"
         self._message_type = CompressedImage if compressed else Image
-        # As everywhere in ROS, who remaps image_raw moves its compressed form with it.
-        image_topic = node.resolve_topic_name(f"{self._prefix}image_raw")
-        self.topic = image_topic + ("/compressed" if compressed else "")
+        self._topic_name = f"{self._prefix}image_raw"
+        if compressed:
+            # As everywhere in ROS, who remaps image_raw moves its compressed form with it.
+            self._topic_name = f"{node.resolve_topic_name(self._topic_name)}/compressed"
+        self.topic = node.resolve_topic_name(self._topic_name)
         self._worker: LatestFrameWorker[CameraFrame] | None = None
         self._subscription: Any = None
         self._statistics = StreamStatistics()
@@ -169,7 +171,8 @@ class CameraStream:
         self._silence_log = _Throttle(_SILENCE_LOG_PERIOD_S)
         self._subscription = self._node.create_subscription(
             self._message_type,
-            self.topic,
+            # Not the resolved one, which would be remapped once more.
+            self._topic_name,
             self._on_image,
             # Best effort matches every publisher; an image that came late would be of no use.
             QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),

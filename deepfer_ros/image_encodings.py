@@ -21,7 +21,8 @@ class Encoding:
     """
 
     name: str
-    dtype: np.dtype[Any]
+    # In quotes: NumPy 1.21, Ubuntu 22.04's, has no types of this kind.
+    dtype: "np.dtype[Any]"
     channels: int
     family: str
 

@@ -81,19 +81,20 @@ def to_landmarks(face: FaceEmotion, header: Header, size_wh: tuple[int, int]) ->
 def to_expression(face: FaceEmotion, header: Header) -> Expression:
     """Return the expression of a face.
 
-    The list of ROS4HRI has no word for an unknown one: the likeliest is sent then, with its low
-    confidence.
+    The list of ROS4HRI has no word for an unknown one: the likeliest is sent then, with the
+    probability that it has.
     """
-    label = face.emotion
+    label, confidence = face.emotion, face.confidence
     if label not in _EXPRESSIONS:
-        label = face.labels[int(face.probabilities.argmax())]
+        likeliest = int(face.probabilities.argmax())
+        label, confidence = face.labels[likeliest], float(face.probabilities[likeliest])
     valence, arousal = valence_and_arousal(face.labels, face.probabilities)
     return Expression(
         header=header,
         expression=_EXPRESSIONS[label],
         valence=valence,
         arousal=arousal,
-        confidence=min(face.confidence, 1.0),
+        confidence=min(confidence, 1.0),
     )
 
 

@@ -1,5 +1,6 @@
 """Answer `classify_image` requests in a thread of their own, beside the stream."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -90,7 +91,12 @@ def refuse(reason: str) -> ClassifyImage.Response:
 def _give_way_to_stream() -> None:
     """Let the stream go first where processors are short; on Linux each thread has a niceness."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        # A node that is nicer already may not become less so, without rights of its own.
+        niceness = max(os.getpriority(os.PRIO_PROCESS, thread), _NICENESS)
+        # Where even that is forbidden, in a sandbox, it works all the same.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def _load_image(

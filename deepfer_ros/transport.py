@@ -55,10 +55,11 @@ def transport_environment() -> dict[str, str]:
 
 
 def profile_variable() -> str:
-    """Return the variable that the Fast DDS of this distribution reads; 3 warns of the other."""
-    distro = os.environ.get("ROS_DISTRO")
-    is_2 = distro in _FASTDDS_2_DISTROS if distro else _has_fastdds_2()
-    return FASTDDS_2_VARIABLE if is_2 else FASTDDS_3_VARIABLE
+    """Return the variable that names the profile of this distribution's Fast DDS.
+
+    Version 2 does not read that of version 3, which in turn warns of the other's but obeys it.
+    """
+    return FASTDDS_2_VARIABLE if _is_fastdds_2() else FASTDDS_3_VARIABLE
 
 
 def find_profile() -> Path | None:
@@ -88,6 +89,11 @@ def transport_problems() -> tuple[str, ...]:
             f"The file config/{PROFILE_FILE} is missing, so best-effort images above 512 KiB get "
             "lost; install deepfer again."
         )
+    if os.environ.get(FASTDDS_3_VARIABLE) and _is_fastdds_2() and not _chosen_profiles():
+        problems.append(
+            f"{FASTDDS_3_VARIABLE} is set, but this distribution's Fast DDS reads "
+            f"{FASTDDS_2_VARIABLE}: set that one, for your camera driver too."
+        )
     for variable, file_name in _chosen_profiles().items():
         problems += _profile_problems(variable, file_name)
     return (*problems, *_shared_memory_problems(profile))
@@ -107,6 +113,11 @@ def _uses_fastdds() -> bool:
     return middleware.startswith("rmw_fastrtps")
 
 
+def _is_fastdds_2() -> bool:
+    distro = os.environ.get("ROS_DISTRO")
+    return distro in _FASTDDS_2_DISTROS if distro else _has_fastdds_2()
+
+
 def _has_fastdds_2() -> bool:
     """Tell whether ROS comes with Fast DDS 2; ROS from wheels does not name its distribution."""
     for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
@@ -118,8 +129,9 @@ def _has_fastdds_2() -> bool:
 
 
 def _chosen_profiles() -> dict[str, str]:
-    """Return the profile variables that are set already, with their values."""
-    return {name: os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)}
+    """Return the profile variables that are set already and have an effect, with their values."""
+    read = (FASTDDS_2_VARIABLE,) if _is_fastdds_2() else PROFILE_VARIABLES
+    return {name: os.environ[name] for name in read if os.environ.get(name)}
 
 
 def _profile_problems(variable: str, file_name: str) -> list[str]:

@@ -61,7 +61,7 @@ ARGUMENTS = [
         "image_topic",
         default_value="image_raw",
         description="Topic of the images. A relative name is inside the namespace and the name "
-        "of the camera.",
+        "of the camera; for cameras that params_file names, give the argument cameras, too.",
     ),
     DeclareLaunchArgument(
         "image_transport",
@@ -192,6 +192,11 @@ def check(values: dict[str, str]) -> None:
             float(values["rate_hz"])
         except ValueError as err:
             raise RuntimeError(f"rate_hz:={values['rate_hz']} is not a number.") from err
+    if values["image_transport"] == "compressed" and set(sources(values)) != {NO_CAMERA}:
+        raise RuntimeError(
+            "image_transport:=compressed is for a camera of your own, with source:=none: "
+            "camera_node publishes raw images only."
+        )
     if values["web_port"] and not values["web_port"].isdecimal():
         raise RuntimeError(f"web_port:={values['web_port']} is not a port number.")
     if values["web"] == "true" and len(namespaces(values)) > 1:

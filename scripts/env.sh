@@ -66,12 +66,18 @@ _deepfer_source() {
   _deepfer_prepend PATH "$_deepfer_venv/bin"
 
   # Best-effort images above half a megabyte get lost unless Fast DDS has a larger shared memory
-  # segment. Fast DDS 3 warns about the name that Fast DDS 2 reads.
-  if [ -z "${FASTDDS_DEFAULT_PROFILES_FILE-}${FASTRTPS_DEFAULT_PROFILES_FILE-}" ]; then
-    case ${ROS_DISTRO-${ROS_WHEELS-}} in
-      humble | iron | jazzy) _deepfer_variable=FASTRTPS_DEFAULT_PROFILES_FILE ;;
-      *) _deepfer_variable=FASTDDS_DEFAULT_PROFILES_FILE ;;
-    esac
+  # segment. Fast DDS 2 does not read the variable of Fast DDS 3, which warns of the other's.
+  case ${ROS_DISTRO-${ROS_WHEELS-}} in
+    humble | iron | jazzy)
+      _deepfer_variable=FASTRTPS_DEFAULT_PROFILES_FILE
+      _deepfer_profile=${FASTRTPS_DEFAULT_PROFILES_FILE-}
+      ;;
+    *)
+      _deepfer_variable=FASTDDS_DEFAULT_PROFILES_FILE
+      _deepfer_profile=${FASTDDS_DEFAULT_PROFILES_FILE-}${FASTRTPS_DEFAULT_PROFILES_FILE-}
+      ;;
+  esac
+  if [ -z "$_deepfer_profile" ]; then
     export "$_deepfer_variable=$_deepfer_root/config/fastdds_large_images.xml"
   fi
   # The buffers of such images should be reused instead of returned to the system each time.
@@ -84,5 +90,6 @@ _deepfer_source() {
 
 if _deepfer_source; then _deepfer_status=0; else _deepfer_status=1; fi
 unset -f _deepfer_source _deepfer_prepend
-unset _deepfer_root _deepfer_venv _deepfer_rest _deepfer_variable _deepfer_nounset
+unset _deepfer_root _deepfer_venv _deepfer_rest _deepfer_variable _deepfer_profile \
+  _deepfer_nounset
 eval "unset _deepfer_status; return $_deepfer_status"

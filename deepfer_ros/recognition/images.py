@@ -6,6 +6,7 @@ import os
 import stat
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -28,14 +29,14 @@ _FORMAT_NAMES = "JPEG, PNG, WebP, BMP, PPM, TIFF"
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 # What turns a picture that has an orientation.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_TURNS: dict[object, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
 # What Pillow raises for EXIF data that are damaged.
 _BAD_EXIF = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
@@ -131,7 +132,7 @@ def decode_image(
                     f"{name} has {width}x{height} pixels, at most {max_pixels} pixels are allowed."
                 )
             image.load()
-            return _to_bgr(_upright(image))
+            return _turn_upright(_to_bgr(image), _orientation(image))
     except UnidentifiedImageError as err:
         raise ImageError(f"{name} is not a picture of a known format ({_FORMAT_NAMES}).") from err
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
@@ -230,21 +231,24 @@ def _raise_pillow_limit(max_pixels: int) -> None:
             Image.MAX_IMAGE_PIXELS = max_pixels
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture that has been loaded by its EXIF orientation.
+def _orientation(image: Image.Image) -> object:
+    """Return the EXIF orientation of a picture that has been loaded, whatever stands there.
 
-    Not by Pillow's `ImageOps.exif_transpose`: that writes all tags anew, and fails where one is
-    odd. Damaged EXIF data do not spoil the picture: viewers show it as it is stored.
+    Pillow's `ImageOps.exif_transpose` would turn it, too, but writes all tags anew for that, and
+    fails where one is odd. Damaged EXIF data do not spoil a picture: viewers show it as it is.
     """
     # Pillow turns a TIFF itself, and up to version 9 leaves the orientation in it.
     if image.format == "TIFF":
-        return image
+        return _UPRIGHT
     try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
+        return image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
     except _BAD_EXIF:
-        return image
+        return _UPRIGHT
+
+
+def _turn_upright(image_bgr: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+    return image_bgr if turn is None else np.ascontiguousarray(turn(image_bgr))
 
 
 def _to_bgr(image: Image.Image) -> NDArray[np.uint8]:

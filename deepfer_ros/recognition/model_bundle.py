@@ -82,13 +82,23 @@ def find_models_folder() -> Path | None:
     """
     for parent in Path(__file__).resolve().parents:
         for candidate in (parent / "share" / "deepfer" / "models", parent / "models"):
-            if candidate.is_dir():
+            # Other packages, too, have a folder of this name beside them.
+            if any(candidate.glob(f"*/{BUNDLE_FILE}")):
                 return candidate
     return None
 
 
 def _locate(model: str | Path) -> tuple[Path, str | None]:
     """Return the bundle folder, and the model file in it if one was named."""
+    models_folder = find_models_folder()
+    names = (
+        []
+        if models_folder is None
+        else sorted(entry.parent.name for entry in models_folder.glob(f"*/{BUNDLE_FILE}"))
+    )
+    # Before a folder of that name: where a program is started must not decide about its model.
+    if str(model) in names and models_folder is not None:
+        return models_folder / str(model), None
     path = Path(model).expanduser()
     if path.suffix in MODEL_SUFFIXES:
         if not path.is_file():
@@ -100,14 +110,6 @@ def _locate(model: str | Path) -> tuple[Path, str | None]:
         raise ModelError(
             f"Model {path} is neither a bundle folder nor a {' or '.join(MODEL_SUFFIXES)} file."
         )
-    models_folder = find_models_folder()
-    names = (
-        []
-        if models_folder is None
-        else sorted(entry.parent.name for entry in models_folder.glob(f"*/{BUNDLE_FILE}"))
-    )
-    if str(model) in names and models_folder is not None:
-        return models_folder / str(model), None
     raise ModelError(
         f"Model '{model}' is neither a bundle that comes with deepfer "
         f"({', '.join(names) or 'none is installed'}) nor an existing folder or file."

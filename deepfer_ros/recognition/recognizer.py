@@ -40,7 +40,7 @@ class EmotionRecognizer:
         classifier: Reads the expressions; called once a picture, for all faces together.
         tracker: Gives lasting ids and smoothed probabilities. Without one every picture stands
             alone: ids count from "0", and nothing is smoothed.
-        min_confidence: A face whose best class is less likely than this, 0 to 1, is reported as
+        min_confidence: A face whose class is less likely than this, 0 to 1, is reported as
             `UNKNOWN_EMOTION`. May be changed at any time.
     """
 

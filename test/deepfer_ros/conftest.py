@@ -35,12 +35,17 @@ def make_node(
     def make(
         load: Any = loader,  # noqa: ANN401
         namespace: str = "",
+        remappings: tuple[str, ...] = (),
         **parameters: Any,  # noqa: ANN401
     ) -> EmotionNode:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         nodes.append(
             EmotionNode(
-                load=load, context=context, namespace=namespace, parameter_overrides=overrides
+                load=load,
+                context=context,
+                namespace=namespace,
+                parameter_overrides=overrides,
+                cli_args=["--ros-args", *(word for rule in remappings for word in ("-r", rule))],
             )
         )
         return nodes[-1]

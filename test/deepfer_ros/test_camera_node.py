@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,6 +25,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from deepfer_ros import camera_node
 from deepfer_ros.camera_node import CameraNode
 from deepfer_ros.camera_sources import CameraError, Frame, FrameSource, Report, SampleSource
 
@@ -259,6 +261,37 @@ def test_rate_can_be_limited(
     stamps_s = [Time.from_msg(message.header.stamp).nanoseconds / 1e9 for message in messages]
     # A busy machine may be slower than asked for, never faster.
     assert np.mean(np.diff(stamps_s[:12])) > 0.04
+
+
+@pytest.mark.parametrize("version", ["4.6", "4.9", "neither"])
+def test_opencv_is_silenced_whatever_its_version(
+    monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """Ubuntu's OpenCV, up to 24.04, has the function in another place."""
+    levels: list[int] = []
+    function = SimpleNamespace(setLogLevel=levels.append)
+    fakes = {
+        "4.6": SimpleNamespace(utils=SimpleNamespace(), setLogLevel=levels.append),
+        "4.9": SimpleNamespace(utils=SimpleNamespace(logging=function)),
+        "neither": SimpleNamespace(utils=SimpleNamespace()),
+    }
+    monkeypatch.setattr(camera_node, "cv2", fakes[version])
+    camera_node._silence_opencv()
+    assert levels == ([] if version == "neither" else [0])
+
+
+def test_the_first_pictures_keep_the_rate_too(peer: "RosPeer", start_node: StartNode) -> None:
+    read_s: list[float] = []
+
+    class TimedSource(ScriptedSource):
+        def read(self) -> Frame | None:
+            read_s.append(time.monotonic())
+            return super().read()
+
+    start_node(TimedSource(rate_hz=4.0))
+    peer.wait_until(lambda: len(read_s) >= 3, "three pictures")
+    # A busy machine may be slower than asked for, never faster.
+    assert np.diff(read_s).min() > 0.2
 
 
 @pytest.mark.parametrize(

@@ -348,6 +348,31 @@ def test_log_of_bad_images_is_throttled(
     assert capfd.readouterr().err.count("dropped: ") == 1
 
 
+@pytest.mark.parametrize(
+    ("transport", "remappings", "topics"),
+    [
+        ("raw", (), ["/front/image_raw", "/rear/image_raw"]),
+        (
+            "raw",
+            ("front/image_raw:=rear/image_raw", "rear/image_raw:=front/image_raw"),
+            ["/rear/image_raw", "/front/image_raw"],
+        ),
+        (
+            "compressed",
+            ("front/image_raw:=/cam", "rear/image_raw/compressed:=/jpeg"),
+            ["/cam/compressed", "/jpeg"],
+        ),
+    ],
+)
+def test_topics_are_remapped_once(
+    make_node: MakeNode, transport: str, remappings: tuple[str, ...], topics: list[str]
+) -> None:
+    node = make_node(cameras=["front", "rear"], image_transport=transport, remappings=remappings)
+    node.start()
+    assert [camera.topic for camera in node._cameras] == topics
+    assert [camera._subscription.topic_name for camera in node._cameras] == topics
+
+
 def test_compressed_transport(make_node: MakeNode, peer: RosPeer) -> None:
     node = make_node(image_transport="compressed")
     node.start()

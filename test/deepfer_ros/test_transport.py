@@ -112,12 +112,37 @@ def test_other_middleware_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert transport.transport_problems() == ()
 
 
-@pytest.mark.parametrize("variable", transport.PROFILE_VARIABLES)
-def test_users_own_profile_stays(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+@pytest.mark.parametrize(
+    ("distro", "variable"),
+    [
+        # Fast DDS 3 obeys the old name, too.
+        ("kilted", transport.FASTDDS_3_VARIABLE),
+        ("kilted", transport.FASTDDS_2_VARIABLE),
+        ("jazzy", transport.FASTDDS_2_VARIABLE),
+    ],
+)
+def test_users_own_profile_stays(
+    monkeypatch: pytest.MonkeyPatch, distro: str, variable: str
+) -> None:
+    monkeypatch.setenv("ROS_DISTRO", distro)
     monkeypatch.setenv(variable, "/mine.xml")
     transport.prepare_transport()
     assert os.environ[variable] == "/mine.xml"
     assert len(set(transport.PROFILE_VARIABLES) & set(os.environ)) == 1
+    (problem,) = transport.transport_problems()
+    assert "/mine.xml" in problem
+
+
+def test_a_profile_that_fast_dds_2_does_not_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    monkeypatch.setenv(transport.FASTDDS_3_VARIABLE, "/mine.xml")
+    (problem,) = transport.transport_problems()
+    assert problem.startswith(
+        "FASTDDS_DEFAULT_PROFILES_FILE is set, but this distribution's Fast DDS reads FASTRTPS_"
+    )
+    transport.prepare_transport()
+    assert os.environ[transport.FASTDDS_2_VARIABLE] == str(transport.find_profile())
+    assert transport.transport_problems() == ()
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_arguments_become_parameters(launch_file: ModuleType) -> None:
         rate_hz="5",
         model="/models/mine",
         detector="haar",
-        image_transport="compressed",
+        image_transport="raw",
         autostart="false",
         use_sim_time="true",
         namespace="robot",
@@ -135,7 +135,7 @@ def test_arguments_become_parameters(launch_file: ModuleType) -> None:
     assert parameters(nodes["emotion_node"]) == {
         "model": "/models/mine",
         "detector": "haar",
-        "image_transport": "compressed",
+        "image_transport": "raw",
         "autostart": False,
         "use_sim_time": True,
     }
@@ -155,6 +155,11 @@ def test_arguments_become_parameters(launch_file: ModuleType) -> None:
     [
         ("params_file", "/nonexistent.yaml", "params_file:=/nonexistent.yaml does not exist"),
         ("rate_hz", "abc", "rate_hz:=abc is not a number"),
+        (
+            "image_transport",
+            "compressed",
+            "image_transport:=compressed is for a camera of your own",
+        ),
         ("web_port", "http", "web_port:=http is not a port number"),
         ("cameras", "front,2nd", "cameras must hold names of letters"),
         ("cameras", "front,front", "cameras must hold every name once"),
@@ -249,9 +254,13 @@ def test_rviz_is_looked_for_before_a_node_starts(
 
 
 def test_no_camera(launch_file: ModuleType) -> None:
-    assert set(start(launch_file, source="none", image_topic="/camera/image_raw")) == {
-        "emotion_node"
-    }
+    nodes = start(
+        launch_file,
+        source="none",
+        image_topic="/camera/image_raw",
+        image_transport="compressed",
+    )
+    assert set(nodes) == {"emotion_node"}
 
 
 def test_rviz(launch_file: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

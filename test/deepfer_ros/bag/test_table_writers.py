@@ -3,7 +3,6 @@ import json
 import sys
 from pathlib import Path
 
-import pyarrow.parquet
 import pytest
 from fake_extraction import make_face, numbered_picture
 from fake_recognition import LABELS
@@ -74,6 +73,9 @@ def test_json_lines(tmp_path: Path, faces: int) -> None:
 
 @pytest.mark.parametrize("faces", [0, 1, 5])
 def test_parquet(tmp_path: Path, faces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
     monkeypatch.setattr(table_writers, "_ROWS_AT_ONCE", 2)
     write(TableWriter(ParquetFile(tmp_path / "a.parquet", LABELS)), faces)
     table = pyarrow.parquet.read_table(tmp_path / "a.parquet")

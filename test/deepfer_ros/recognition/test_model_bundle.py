@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from deepfer_ros.recognition import model_bundle
 from deepfer_ros.recognition.errors import ModelError
 from deepfer_ros.recognition.model_bundle import find_models_folder, load_bundle
 
@@ -133,3 +134,30 @@ def test_what_cannot_be_a_path_is_refused(model: str) -> None:
     with pytest.raises(ModelError) as caught:
         load_bundle(model)
     assert not str(caught.value).endswith("..")
+
+
+def test_a_folder_of_another_package_does_not_hide_the_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packages = tmp_path / "lib/python3/site-packages"
+    (packages / "models" / "of_somebody_else").mkdir(parents=True)
+    monkeypatch.setattr(
+        model_bundle, "__file__", str(packages / "deepfer_ros/recognition/model_bundle.py")
+    )
+    assert find_models_folder() is None
+    mine = tmp_path / "share/deepfer/models/mine"
+    mine.mkdir(parents=True)
+    (mine / "bundle.json").touch()
+    assert find_models_folder() == mine.parent
+
+
+def test_the_name_of_a_model_is_not_a_folder_by_chance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models_folder = find_models_folder()
+    assert models_folder is not None
+    (tmp_path / "deepfer48").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_bundle("deepfer48").model_path.parent == models_folder / "deepfer48"
+    with pytest.raises(ModelError, match=r"deepfer48 holds no bundle\.json"):
+        load_bundle("./deepfer48")

@@ -53,6 +53,11 @@ _IMAGE_RATE_HZ = 10.0
 # Slow enough to see what was found in each picture of a folder.
 _FOLDER_RATE_HZ = 2.0
 _FALLBACK_VIDEO_RATE_HZ = 25.0
+# A higher one is believed only if the file states it and the times of the pictures agree: stated
+# alone, it is mostly the ticks of the file's clock (1000, 90000).
+_MAX_LONE_RATE_HZ = 240.0
+_MAX_RATE_RATIO = 2.0
+_TIMED_PICTURES = 30
 
 
 class CameraError(Exception):
@@ -66,10 +71,13 @@ class Frame:
     Attributes:
         image_bgr: uint8 (H, W, 3), read-only by agreement: a source may hand it out again.
         captured_s: When it was taken or read, as `time.monotonic` gives it.
+        position_s: Its time in the file as the file states it, in seconds; 0 for all pictures of
+            a file without times, and of a source that is no video.
     """
 
     image_bgr: NDArray[np.uint8]
     captured_s: float
+    position_s: float = 0.0
 
 
 class FrameSource(Protocol):
@@ -269,24 +277,27 @@ class VideoSource:
         self._size = size
         self._lock = threading.Lock()
         self._capture = self._open()
-        rate_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
-        # Some files say 0, not a number, or the ticks of their clock (90000).
-        self.rate_hz: float | None = rate_hz if 0 < rate_hz <= 1000 else _FALLBACK_VIDEO_RATE_HZ
-        if self.read() is None:
+        stated_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
+        first = self.read()
+        if first is None:
             self.close()
             raise CameraError(
                 f"The file {path} holds no picture that can be read, neither as an image nor as a "
                 "video."
             )
+        self.rate_hz: float | None = _choose_rate(stated_hz, self._measure_rate(first.position_s))
         self.rewind()
 
     def read(self) -> Frame | None:
         """See `FrameSource.read`."""
         with self._lock:
-            delivered, image = self._capture.read()
+            if not self._capture.grab():
+                return None
+            position_s = _read_position(self._capture)
+            delivered, image = self._capture.retrieve()
         if not delivered or image is None:
             return None
-        return Frame(fit_image(_as_bgr(image), self._size), time.monotonic())
+        return Frame(fit_image(_as_bgr(image), self._size), time.monotonic(), position_s)
 
     def rewind(self) -> None:
         """Open the file again: seeking is not exact in every format."""
@@ -298,6 +309,18 @@ class VideoSource:
         """See `FrameSource.close`."""
         with self._lock:
             self._capture.release()
+
+    def _measure_rate(self, first_s: float) -> float:
+        """Return the rate of the first pictures by their times; 0 if they have none.
+
+        Args:
+            first_s: Position of the first picture, which has been read.
+        """
+        with self._lock:
+            count, last_s = 0, first_s
+            while count < _TIMED_PICTURES - 1 and self._capture.grab():
+                count, last_s = count + 1, _read_position(self._capture)
+        return count / (last_s - first_s) if last_s > first_s else 0.0
 
     def _open(self) -> cv2.VideoCapture:
         if not os.access(self.name, os.R_OK):
@@ -601,6 +624,28 @@ def _request_size(capture: cv2.VideoCapture, size: tuple[int, int] | None) -> No
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+
+
+def _read_position(capture: cv2.VideoCapture) -> float:
+    """Return the time in the file of the picture just taken, in seconds; 0 if it has none."""
+    position_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
+    return position_ms / 1e3 if math.isfinite(position_ms) else 0.0
+
+
+def _choose_rate(stated_hz: float, measured_hz: float) -> float:
+    """Return the rate of a video.
+
+    Args:
+        stated_hz: What the file says: the rate, 0, not a number, or the ticks of its clock.
+        measured_hz: By the times of the first pictures; 0 if they have none.
+    """
+    # The stated one is for the whole video, so a small difference says nothing against it.
+    if 0 < measured_hz / _MAX_RATE_RATIO <= stated_hz <= measured_hz * _MAX_RATE_RATIO:
+        return stated_hz
+    for rate_hz in (measured_hz, stated_hz):
+        if 0 < rate_hz <= _MAX_LONE_RATE_HZ:
+            return rate_hz
+    return _FALLBACK_VIDEO_RATE_HZ
 
 
 def _as_bgr(image: "cv2.typing.MatLike") -> NDArray[np.uint8]:

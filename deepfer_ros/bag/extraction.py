@@ -138,7 +138,8 @@ def extract(
         progress: Told about each image.
 
     Raises:
-        BagError: The result cannot be written, or no image can be used.
+        BagError: The result cannot be written, or no image can be used, or another program is at
+            work on the same result.
     """
     workplace.open()
     try:
@@ -155,6 +156,8 @@ def extract(
             f"{output.path} cannot be written: {reason}. What was recognized is kept in "
             f"{workplace.folder}; --resume goes on from there."
         ) from err
+    finally:
+        workplace.close()
     return summary
 
 

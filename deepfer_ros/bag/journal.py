@@ -1,11 +1,11 @@
 """Keep what was recognized while a result is unfinished, so that a killed run can be completed.
 
 The journal is a file of JSON lines: first what the results depend on, then one line an image.
-Every line is flushed, so that only the last one can be incomplete after a kill.
+Every line is flushed, so that only the last one can be incomplete after a kill. That one program
+only writes to it is for the caller to see to; see `Workplace`.
 """
 
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Journal:
         labels: The model's labels.
 
     Raises:
-        BagError: The file belongs to other settings, or is in use or unusable.
+        BagError: The file belongs to other settings.
         OSError: It cannot be written.
     """
 
@@ -52,11 +52,6 @@ class Journal:
         # Unbuffered, so that nothing is left to be written when a full disk has refused a line.
         self._lines = path.open("ab", buffering=0)
         self._file = path.open("rb+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            self.close()
-            raise BagError(f"Another program is at work in {path.parent}; wait for it.") from err
         header = self._read_line()
         if header is None:
             self._append({"settings": settings})
@@ -90,7 +85,7 @@ class Journal:
         self._append({"key": _key(image), "error": outcome.error, "faces": faces})
 
     def close(self) -> None:
-        """Close the file and let others have it."""
+        """Close the file."""
         self._file.close()
         self._lines.close()
 

@@ -1,9 +1,11 @@
 """Where a result goes: its name, its format, and the folder where it grows until it is whole."""
 
+import fcntl
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from deepfer_ros.bag.errors import BagError
 
@@ -88,7 +90,8 @@ def is_complete(output: Output) -> bool:
 class Workplace:
     """The folder in which a result grows, beside the place where it will be.
 
-    Making one only checks; `open` makes the folder.
+    Making one only checks; `open` makes the folder. From then until `close`, no other program
+    works in it.
 
     Args:
         output: Where the result goes.
@@ -103,6 +106,7 @@ class Workplace:
     def __init__(self, output: Output, source: Path, *, resume: bool, overwrite: bool) -> None:
         self._output = output
         self._resume = resume
+        self._lock: BinaryIO | None = None
         self.folder = _unfinished(output)
         try:
             self._check(source, overwrite=overwrite)
@@ -123,6 +127,8 @@ class Workplace:
             raise BagError(f"{path} exists already; choose another name, or --overwrite it.")
         if path.exists():
             _check_replaceable(path)
+        if self.folder.is_symlink():
+            raise BagError(f"{self.folder} is a link; remove it, the result grows there.")
         if self.folder.exists() and not self._resume and not overwrite:
             raise BagError(
                 f"{self.folder} holds an unfinished result; --resume completes it, --overwrite "
@@ -135,14 +141,26 @@ class Workplace:
         """Make the folder, or take the one of the unfinished result.
 
         Raises:
-            BagError: It cannot be made.
+            BagError: It cannot be made, or another program is at work in it.
         """
         try:
-            if self.folder.exists() and not self._resume:
-                shutil.rmtree(self.folder)
-            self.folder.mkdir(exist_ok=True)
+            self._lock = self._take_lock()
+            if not self._resume:
+                self._clear()
+        except BlockingIOError as err:
+            raise BagError(
+                f"Another program is at work in {self.folder}; wait for it, or choose another "
+                "name."
+            ) from err
         except OSError as err:
+            self.close()
             raise BagError(f"{self.folder} cannot be written: {err.strerror}.") from err
+
+    def close(self) -> None:
+        """Let other programs have the folder. May be called more than once."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     @property
     def journal_path(self) -> Path:
@@ -163,18 +181,73 @@ class Workplace:
             self.result_path.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Put the finished result to its place."""
+        """Put the finished result to its place.
+
+        Raises:
+            BagError: Somebody has removed or replaced the folder.
+            OSError: The result cannot be moved.
+        """
+        if self._lock is None or not self._is_in_place(self._lock):
+            raise BagError(
+                f"{self.folder} was removed or replaced while this program worked in it, so there "
+                "is no result; run it again."
+            )
         path, result = self._output.path, self.result_path
         if self._output.is_file and self._is_bag:
             (result,) = (*result.glob("*.mcap"), *result.glob("*.db3"))
         if path.is_dir():
             shutil.rmtree(path)
+        elif result.is_dir():
+            # A folder takes the place of a folder only.
+            path.unlink(missing_ok=True)
         os.replace(result, path)
         self.remove()
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
-        shutil.rmtree(self.folder)
+        """Remove the folder with all that is in it, unless it is another one by now."""
+        if self._lock is not None and self._is_in_place(self._lock):
+            shutil.rmtree(self.folder)
+
+    def _take_lock(self) -> BinaryIO:
+        """Make the folder if it is missing, and lock it.
+
+        Raises:
+            BlockingIOError: Another program has locked it.
+            OSError: It cannot be made or locked.
+        """
+        while True:
+            self.folder.mkdir(exist_ok=True)
+            try:
+                lock = self._lock_path.open("ab")
+            except FileNotFoundError:  # the program that was at work has just removed the folder
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                raise
+            if self._is_in_place(lock):
+                return lock
+            lock.close()
+
+    def _is_in_place(self, lock: BinaryIO) -> bool:
+        """Tell whether a lock is that of the folder, not of one that was there before."""
+        try:
+            return os.path.samestat(os.fstat(lock.fileno()), self._lock_path.stat())
+        except OSError:
+            return False
+
+    def _clear(self) -> None:
+        """Remove all that is in the folder but the lock."""
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != self._lock_path:
+                entry.unlink()
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.folder / "journal.lock"
 
     @property
     def _is_bag(self) -> bool:
@@ -193,12 +266,17 @@ def _contains(path: Path, source: Path) -> bool:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Refuse to replace a folder that is no bag, or what is neither file nor folder.
+    """Refuse to replace a folder that is no bag, a link to one, or what is no file either.
 
     Raises:
         BagError: It is such.
     """
     if path.is_dir():
+        if path.is_symlink():
+            raise BagError(
+                f"{path} is a link to a folder; it is not overwritten. Name the folder itself: "
+                f"{os.path.realpath(path)}"
+            )
         others = [
             entry.name
             for entry in path.iterdir()

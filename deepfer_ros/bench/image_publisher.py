@@ -3,10 +3,12 @@
     python -m deepfer_ros.bench.image_publisher --ros-args -p width:=640 -p height:=480
 
 Each image's `frame_id` is its number in its camera, which comes back in the header of its result;
-its stamp is the time of publishing.
+its stamp is the time of publishing. Several times a second it tells on the topic `sent` how many
+images it has published: those that are lost can be known from nothing else.
 """
 
 import itertools
+import json
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from deepfer_ros.bench.frames import make_frames
 from deepfer_ros.messages import to_compressed_image, to_image
@@ -24,9 +26,12 @@ from deepfer_ros.node_runner import run_node
 from deepfer_ros.parameter_table import declare_parameters, parameter, read_parameters
 
 NODE_NAME = "image_publisher"
+SENT_TOPIC = "sent"
+SENT_QOS = QoSProfile(depth=10)
 
 _JPEG_QUALITY = 90
 _WAIT_S = 0.01
+_SENT_PERIOD_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,29 @@ class PublisherParameters:
     rate_hz: float = parameter(30.0, "Images a second of each camera.", read_only=True)
     cameras: int = parameter(1, "Cameras; see camera_names.", read_only=True)
     compressed: bool = parameter(False, "Publish JPEG images.", read_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SentCounts:
+    """What was published until a moment.
+
+    Attributes:
+        time_s: The moment, as `time.monotonic` gives it; all processes have the same clock.
+        counts: How many images, by camera. Their numbers are below it.
+    """
+
+    time_s: float
+    counts: tuple[int, ...]
+
+    def to_message(self) -> String:
+        """Return it as a message."""
+        return String(data=json.dumps([self.time_s, *self.counts]))
+
+    @staticmethod
+    def of_message(message: String) -> "SentCounts":
+        """Return what a message says."""
+        time_s, *counts = json.loads(message.data)
+        return SentCounts(time_s, tuple(counts))
 
 
 def camera_names(count: int) -> tuple[str, ...]:
@@ -73,6 +101,7 @@ class ImagePublisher(Node):
             )
             for name in camera_names(self._parameters.cameras)
         ]
+        self._sent_publisher = self.create_publisher(String, SENT_TOPIC, SENT_QOS)
         self._messages = self._make_messages()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher")
@@ -105,7 +134,12 @@ class ImagePublisher(Node):
                 return
         start_s = time.monotonic()
         period_s = 1 / (self._parameters.rate_hz * len(publishers))
+        counts = [0] * len(publishers)
+        told_s = start_s
         for turn in itertools.count():
+            if time.monotonic() >= told_s + _SENT_PERIOD_S:
+                told_s = time.monotonic()
+                self._sent_publisher.publish(SentCounts(told_s, tuple(counts)).to_message())
             due_s = start_s + turn * period_s
             if self._stopping.wait(max(due_s - time.monotonic(), 0.0)):
                 return
@@ -114,6 +148,7 @@ class ImagePublisher(Node):
             message.header.frame_id = str(number)
             message.header.stamp = self.get_clock().now().to_msg()
             publishers[camera].publish(message)
+            counts[camera] += 1
 
 
 if __name__ == "__main__":

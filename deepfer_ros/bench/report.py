@@ -7,6 +7,9 @@ from rich.table import Table
 
 Results = dict[str, Any]
 
+# A publisher that sends less than this share of what it was asked for is worth a line.
+_FULL_SHARE = 0.95
+
 
 def print_report(results: Results, console: Console) -> None:
     """Print the results of `run_bench` for people."""
@@ -28,15 +31,15 @@ def print_report(results: Results, console: Console) -> None:
     if "reach" in results:
         console.print(_reach_table(results["reach"]))
     if "node" in results:
-        console.print(_node_table("node over topics", results["node"]["runs"]))
+        _print_node("node over topics", results["node"]["runs"], console)
         console.print(
             "Start of the process to the first emotion: "
             f"{results['node']['start_median_s']:.2f} s (median)"
         )
     if "cameras" in results:
-        console.print(_node_table("node with several cameras", results["cameras"]))
+        _print_node("node with several cameras", results["cameras"], console)
     if "flood" in results:
-        console.print(_node_table("node, flooded", results["flood"]))
+        _print_node("node, flooded", results["flood"], console)
     if "soak" in results:
         _print_soak(results["soak"], console)
 
@@ -84,8 +87,39 @@ def _reach_table(rows: list[Results]) -> Table:
     return table
 
 
+def _print_node(title: str, rows: list[Results], console: Console) -> None:
+    """Print a table of the node's runs, and below it what its numbers could hide."""
+    console.print(_node_table(title, rows))
+    notes = [note for row in rows for note in (_note_silent(row), _note_slow(row)) if note]
+    # The windows of a soak may all have the same.
+    for note in dict.fromkeys(notes):
+        console.print(note)
+
+
+def _note_silent(row: Results) -> str:
+    """Say which cameras have no result; nothing if all have."""
+    silent = [count["camera"] for count in row["by_camera"] if not count["received"]]
+    if not silent:
+        return ""
+    cameras = row["load"]["cameras"]
+    return f"No result of {len(silent)} of {cameras} cameras: {', '.join(silent)}."
+
+
+def _note_slow(row: Results) -> str:
+    """Say that the publisher sent less than it was asked for; nothing if it did not."""
+    load = row["load"]
+    asked_per_s = load["rate_hz"] * load["cameras"]
+    if row["sent_per_s"] >= _FULL_SHARE * asked_per_s:
+        return ""
+    return (
+        f"{_size(load)}: asked for {asked_per_s:.0f} images a second, the publisher could send "
+        f"{row['sent_per_s']:.0f}."
+    )
+
+
 def _node_table(title: str, rows: list[Results]) -> Table:
     # As narrow as a terminal. The annotated image has a latency where somebody subscribes to it.
+    # In and out are of all cameras together, as they really were.
     columns = ("size", "cams", "in Hz", "out Hz", "ms", "p95 ms", "image ms", "dropped")
     table = _table(title, *columns, "CPU s/s", "MiB")
     for row in rows:
@@ -93,7 +127,7 @@ def _node_table(title: str, rows: list[Results]) -> Table:
         table.add_row(
             _size(load),
             str(load["cameras"]),
-            f"{load['rate_hz']:.0f}",
+            f"{row['sent_per_s']:.1f}",
             f"{row['results_per_s']:.1f}",
             f"{row['latency']['median_ms']:.1f}",
             f"{row['latency']['p95_ms']:.1f}",
@@ -106,7 +140,7 @@ def _node_table(title: str, rows: list[Results]) -> Table:
 
 
 def _print_soak(soak: Results, console: Console) -> None:
-    console.print(_node_table("soak, one row a window", soak["windows"]))
+    _print_node("soak, one row a window", soak["windows"], console)
     console.print(
         f"{soak['frames_processed']} frames; from the first window to the last, the median "
         f"latency grew by {soak['latency_growth_ms']:.1f} ms and the memory by "

@@ -9,10 +9,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 
 from deepfer.msg import EmotionArray
-from deepfer_ros.bench.image_publisher import camera_topic
+from deepfer_ros.bench.image_publisher import SENT_QOS, SENT_TOPIC, SentCounts, camera_topic
 from deepfer_ros.messages import to_nanoseconds
 
 _RESULT_DEPTH = 10
@@ -39,6 +39,11 @@ class Arrival:
 class ResultListener:
     """A node in a ROS context of its own that collects what the emotion node publishes.
 
+    Attributes:
+        emotions: The results so far.
+        images: The annotated images so far.
+        sent: What the image publisher last said; None if it has not yet.
+
     Args:
         namespace: Namespace of the emotion node.
         cameras: Names of its cameras.
@@ -48,6 +53,7 @@ class ResultListener:
     def __init__(self, namespace: str, cameras: Sequence[str], *, annotated: bool) -> None:
         self.emotions: list[Arrival] = []
         self.images: list[Arrival] = []
+        self.sent: SentCounts | None = None
         self._context = Context()
         self._context.init(args=[])
         self._node = Node(
@@ -55,6 +61,7 @@ class ResultListener:
         )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
+        self._node.create_subscription(String, SENT_TOPIC, self._on_sent, SENT_QOS)
         for camera in cameras:
             self._subscribe(camera, annotated)
 
@@ -71,12 +78,6 @@ class ResultListener:
     def count_publishers(self, topic: str) -> int:
         """Return how many publishers of a relative topic are known."""
         return self._node.count_publishers(self._node.resolve_topic_name(topic))
-
-    def take(self) -> tuple[list[Arrival], list[Arrival]]:
-        """Return the results and the annotated images since the last call."""
-        taken = self.emotions, self.images
-        self.emotions, self.images = [], []
-        return taken
 
     def close(self) -> None:
         """Leave ROS."""
@@ -100,6 +101,9 @@ class ResultListener:
                 lambda message: self.images.append(self._arrival(camera, message.header, 0)),
                 QoSProfile(depth=1),
             )
+
+    def _on_sent(self, message: String) -> None:
+        self.sent = SentCounts.of_message(message)
 
     def _arrival(self, camera: str, header: Header, faces: int) -> Arrival:
         now_ns = self._node.get_clock().now().nanoseconds

@@ -1,9 +1,11 @@
 """The command line `deepfer`. Each command's module is loaded when it is asked for."""
 
+import errno
 import importlib
 import io
+import os
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -107,4 +109,34 @@ def main(args: list[str] | None = None) -> NoReturn:
         # File names may hold bytes that are no text, and not every terminal knows every letter.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    deepfer.main(args, prog_name="deepfer")
+    try:
+        _run(args)
+    except OSError as err:
+        # With the name of a file, it is not about standard output.
+        if err.filename is not None or not _is_broken(sys.stdout):
+            raise
+        # Nobody reads any more, which the one who stopped reading knows.
+        if err.errno != errno.EPIPE:
+            click.echo(f"Error: The output cannot be written: {err.strerror}.", err=True)
+        # What is left unwritten would fail once more at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _run(args: list[str] | None) -> NoReturn:
+    try:
+        deepfer.main(args, prog_name="deepfer")
+    except SystemExit:
+        # None if standard output was closed from the beginning.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        raise
+
+
+def _is_broken(stream: TextIO | None) -> bool:
+    """Tell whether a stream takes nothing more, not even an empty line."""
+    try:
+        print(file=stream, flush=True)
+    except OSError:
+        return True
+    return False

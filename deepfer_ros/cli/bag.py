@@ -57,7 +57,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
     "rate_hz",
     type=click.FloatRange(min=0, min_open=True, max=1000),
     metavar="HZ",
-    help="Images a second of a video or folder.  [default: the video's own; 2 for a folder]",
+    help="Images a second of a video or folder.  [default: the video's own times; 2 for a folder]",
 )
 @click.option(
     "--annotate",

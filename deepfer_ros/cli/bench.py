@@ -57,7 +57,7 @@ def bench(
     reach      time and smallest face found, by the parameter detection_max_side_px
     node       the emotion node over topics between processes, at 30 images a second
     cameras    the same for one to four cameras of one node
-    flood      one camera at 400 images a second: the highest rate that it sustains
+    flood      one camera at up to 400 images a second: the highest rate that it sustains
     soak       120 images a second for long: neither latency nor memory may grow
 
     Other programs on the machine disturb the figures; end them first. Everything takes about

@@ -1,7 +1,7 @@
 """Run the benchmark for `deepfer bench` and print what it measured."""
 
 import json
-import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -46,13 +46,16 @@ def run(
             results = run_bench(plan, report=status.update)
     except (BenchError, CameraError, RecognitionError, OSError) as err:
         raise click.ClickException(str(err)) from err
-    if chart_path is not None:
-        chart_path.write_text(draw_chart(results), encoding="utf-8")
+    # First of all what took minutes: nothing that follows may lose it.
     if as_json:
-        json.dump(results, sys.stdout)
-        print()
+        click.echo(json.dumps(results))
     else:
         print_report(results, Console())
+    if chart_path is not None:
+        try:
+            chart_path.write_text(draw_chart(results), encoding="utf-8")
+        except OSError as err:
+            raise _refuse_chart(chart_path, err) from err
 
 
 def _check_chart(path: Path, sections: tuple[str, ...]) -> None:
@@ -69,3 +72,17 @@ def _check_chart(path: Path, sections: tuple[str, ...]) -> None:
         raise click.ClickException(
             f"The folder {path.parent} for the chart does not exist; create it first."
         )
+    try:
+        # Permissions do not tell it all: some folders take no file from anybody.
+        if path.is_file():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as err:
+        raise _refuse_chart(path, err) from err
+
+
+def _refuse_chart(path: Path, err: OSError) -> click.ClickException:
+    return click.ClickException(
+        f"The chart {path} cannot be written: {err.strerror}. Choose another place for --chart."
+    )

@@ -18,8 +18,13 @@ _DISCOVERY_S = 3.0
 _EMOTION_NODE_SERVICE = "deepfer/srv/ClassifyImage"
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _PROGRAMS = ("emotion_node", "camera_node", "web_node")
-# Who ends leaves its children to process 1. In a container this may be what has started them.
+# Who ends leaves its children to process 1. In a container this may be what has started them: a
+# launch, a shell, or a small init or supervisor.
 _LAUNCHERS = ("ros2", "python3", "bash", "sh", "dash")
+_CONTAINER_INITS = (
+    *("docker-init", "tini", "dumb-init", "catatonit"),
+    *("supervisord", "s6-svscan"),
+)
 
 
 # --- processes ---
@@ -33,7 +38,7 @@ class NodeProcess:
         pid: Its number.
         program: Which node it is.
         domain: Its ROS_DOMAIN_ID; None if that of another user may not be read.
-        is_orphan: Whether what started it has ended.
+        is_orphan: Whether what started it has ended. Not so where process 1 may have started it.
     """
 
     pid: int
@@ -82,7 +87,7 @@ def find_node_processes(table: Path = Path("/proc")) -> list[NodeProcess]:
         program = _program_of(arguments)
         if program:
             domain = _domain_of(folder)
-            is_orphan = parent == 1 and _program_name(table / "1") not in _LAUNCHERS
+            is_orphan = parent == 1 and not _is_started_by_init(folder, table / "1")
             found.append(NodeProcess(int(folder.name), program, domain, is_orphan))
     return sorted(found, key=lambda process: process.pid)
 
@@ -109,6 +114,20 @@ def _program_name(folder: Path) -> str:
         return (folder / "comm").read_text().strip()
     except OSError:
         return ""
+
+
+def _is_started_by_init(folder: Path, init: Path) -> bool:
+    """Tell whether process 1 may have started a process, not only taken it over."""
+    return _program_name(init) in (*_LAUNCHERS, *_CONTAINER_INITS) or _is_service(folder)
+
+
+def _is_service(folder: Path) -> bool:
+    """Tell whether a process belongs to a unit of systemd; those of a terminal are in a scope."""
+    try:
+        groups = (folder / "cgroup").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(group.endswith(".service") for group in groups)
 
 
 def _domain_of(folder: Path) -> str | None:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from video_files import write_matroska
 
 from deepfer_ros import camera_sources
 from deepfer_ros.camera_sources import (
@@ -320,6 +321,39 @@ class TestVideoSource:
     def test_is_scaled_with_its_aspect_kept(self, tmp_path: Path) -> None:
         source = VideoSource(write_video(tmp_path / "a.avi", (20,)), (32, 400))
         assert read(source).image_bgr.shape == (24, 32, 3)
+
+    def test_tells_the_times_that_the_file_has(self, tmp_path: Path) -> None:
+        times_ms = [0, 150, 300, 700, 701, 2000]
+        path = write_matroska(tmp_path / "a.mkv", [picture(9)] * 6, times_ms)
+        source = VideoSource(path)
+        assert [read(source).position_s for _ in times_ms] == pytest.approx(
+            [time_ms / 1e3 for time_ms in times_ms]
+        )
+        assert source.read() is None
+
+    @pytest.mark.parametrize(
+        ("period_ms", "count", "stated_rate_hz", "rate_hz"),
+        [
+            pytest.param(181, 30, 1000, 1000 / 181, id="ticks of a clock"),
+            pytest.param(100, 40, 50, 10.0, id="contradicted by the times"),
+            pytest.param(33, 40, 25, 25.0, id="much like the times"),
+            pytest.param(2, 40, 500, 500.0, id="high, but true"),
+            pytest.param(0, 1, 1000, 25.0, id="ticks, and no times"),
+            pytest.param(0, 9, 30, 30.0, id="no times"),
+            pytest.param(1, 9, 30, 30.0, id="times too close to be true"),
+        ],
+    )
+    def test_an_implausible_rate_is_not_believed(
+        self, tmp_path: Path, period_ms: int, count: int, stated_rate_hz: int, rate_hz: float
+    ) -> None:
+        times_ms = [index * period_ms for index in range(count)]
+        path = write_matroska(
+            tmp_path / "a.mkv", [picture(9)] * count, times_ms, stated_rate_hz=stated_rate_hz
+        )
+        source = VideoSource(path)
+        assert source.rate_hz == pytest.approx(rate_hz, rel=0.01)
+        # Measuring has used up none of them.
+        assert len(levels(source)) == count
 
     def test_fails_when_the_file_is_gone(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "a.avi", (20,))

@@ -98,11 +98,3 @@ def test_other_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BagError, match="not the one that the unfinished result began with"):
         journal.recall(replace(image(0), time_ns=5))
     journal.close()
-
-
-def test_two_runs_at_once(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path / "journal")
-    with pytest.raises(BagError, match="Another program is at work"):
-        open_journal(tmp_path / "journal")
-    journal.close()
-    open_journal(tmp_path / "journal").close()

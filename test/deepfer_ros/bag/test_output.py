@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,10 +81,82 @@ class TestWorkplace:
         path = tmp_path / "a.csv"
         first = self.open(path)
         first.journal_path.write_text("journal")
+        (first.folder / "bag").mkdir()
+        first.close()
         with pytest.raises(BagError, match="--resume completes it, --overwrite begins anew"):
             self.open(path)
-        assert self.open(path, resume=True).journal_path.exists()
-        assert not self.open(path, over=True).journal_path.exists()
+        second = self.open(path, resume=True)
+        assert second.journal_path.exists()
+        second.close()
+        third = self.open(path, over=True)
+        assert not third.journal_path.exists()
+        assert not (third.folder / "bag").exists()
+
+    @pytest.mark.parametrize("option", ["resume", "over"])
+    def test_a_run_at_work_is_left_in_peace(self, tmp_path: Path, option: str) -> None:
+        path = tmp_path / "a.csv"
+        first = self.open(path)
+        first.journal_path.write_text("journal")
+        first.result_path.write_text("first")
+        with pytest.raises(BagError, match=r"Another program is at work in .*a\.csv\.unfinished"):
+            self.open(path, **{option: True})  # type: ignore[arg-type]
+        assert first.journal_path.read_text() == "journal"
+        first.publish()
+        assert path.read_text() == "first"
+
+    def test_a_finished_run_gives_way(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.csv"
+        first = self.open(path)
+        first.result_path.write_text("first")
+        first.publish()
+        second = self.open(path, over=True)
+        second.result_path.write_text("second")
+        second.publish()
+        assert path.read_text() == "second"
+
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_a_folder_that_somebody_took_away(self, tmp_path: Path, replaced: bool) -> None:
+        path = tmp_path / "a.csv"
+        first = self.open(path)
+        first.result_path.write_text("first")
+        shutil.rmtree(first.folder)
+        if replaced:
+            self.open(path, over=True).result_path.write_text("half of the sec")
+        with pytest.raises(BagError, match="was removed or replaced while this program worked"):
+            first.publish()
+        assert not path.exists()
+        assert first.folder.exists() == replaced
+
+    @pytest.mark.parametrize("kind", ["file", "link to a file", "link to nothing"])
+    def test_a_folder_replaces_a_file(self, tmp_path: Path, kind: str) -> None:
+        path = tmp_path / "result"
+        target = tmp_path / "target"
+        if kind == "file":
+            path.write_text("old")
+        else:
+            path.symlink_to(target)
+        if kind == "link to a file":
+            target.write_text("of somebody else")
+        workplace = self.open(path, over=True)
+        workplace.result_path.mkdir()
+        (workplace.result_path / "metadata.yaml").write_text("new")
+        workplace.publish()
+        assert (path / "metadata.yaml").read_text() == "new"
+        assert target.exists() == (kind == "link to a file")
+
+    def test_a_link_to_a_folder_is_refused_at_once(self, tmp_path: Path) -> None:
+        (tmp_path / "bag").mkdir()
+        (tmp_path / "bag/metadata.yaml").write_text("old")
+        (tmp_path / "link").symlink_to(tmp_path / "bag")
+        output = Output(tmp_path / "link", "mcap")
+        with pytest.raises(BagError, match=r"is a link to a folder; .* Name .*/bag$"):
+            Workplace(output, Path("drive"), resume=False, overwrite=True)
+
+    def test_a_linked_workplace_is_refused_at_once(self, tmp_path: Path) -> None:
+        (tmp_path / "a.csv.unfinished").symlink_to(tmp_path)
+        output = Output(tmp_path / "a.csv", "csv")
+        with pytest.raises(BagError, match="unfinished is a link; remove it"):
+            Workplace(output, Path("drive"), resume=True, overwrite=False)
 
     def test_folders_that_are_no_bag_are_not_replaced(self, tmp_path: Path) -> None:
         path = tmp_path / "folder"

@@ -43,6 +43,14 @@ def test_flood_and_soak(run: Run) -> None:
     assert results["soak"]["frames_processed"] == frames
 
 
+def test_a_chart_that_cannot_be_written_loses_no_results(run: Run) -> None:
+    result = run("bench", "--quick", "--only", "recognize", "--json", "--chart", "/dev/full")
+    assert result.returncode == 1
+    assert "The chart /dev/full cannot be written: No space left on device." in result.stderr
+    assert "Traceback" not in result.stderr
+    assert json.loads(result.stdout)["recognize"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
@@ -52,6 +60,7 @@ def test_flood_and_soak(run: Run) -> None:
         pytest.param(["--only", "import", "--detector", "x"], "Unknown detector", id="detector"),
         pytest.param(["--chart", "x.svg", "--only", "import"], "--chart needs one", id="chart"),
         pytest.param(["--chart", "gone/x.svg"], "gone for the chart does not exist", id="folder"),
+        pytest.param(["--chart", "/proc/x.svg"], "/proc/x.svg cannot be written", id="place"),
         pytest.param(["surplus"], "unexpected extra argument", id="argument"),
     ],
 )

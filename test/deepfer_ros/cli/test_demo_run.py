@@ -110,6 +110,14 @@ def test_what_is_shown_of_the_log(severity: str, expected: list[str]) -> None:
     assert display.said == expected
 
 
+def test_an_address_with_a_token_is_shown_though_it_is_not_logged() -> None:
+    display = FakeDisplay()
+    text = "Open http://127.0.0.1:8080/?token=secret in a browser."
+    _show(LogLine("web_node", "", text), display)
+    _show(LogLine("web_node", "", "DeprecationWarning: see https://example.org/"), display)
+    assert display.said == [f"web_node: {text}"]
+
+
 class TestSaveSnapshot:
     @pytest.mark.parametrize(
         ("faces", "expected"),

@@ -60,10 +60,39 @@ class TestNodes:
             NodeProcess(20, "emotion_node", "0", False),
         ]
 
-    def test_are_no_orphans_below_a_launch_that_is_process_1(self, tmp_path: Path) -> None:
-        add_process(tmp_path, 1, "ros2", ["/usr/bin/python3", "/opt/ros/bin/ros2"])
+    @pytest.mark.parametrize(
+        "init",
+        [
+            *("ros2", "bash", "docker-init", "tini", "dumb-init", "catatonit"),
+            *("supervisord", "s6-svscan"),
+        ],
+    )
+    def test_are_no_orphans_below_what_may_have_started_them(
+        self, tmp_path: Path, init: str
+    ) -> None:
+        add_process(tmp_path, 1, init, [f"/usr/bin/{init}"])
         add_process(tmp_path, 7, "x", ["python3", "-m", "deepfer_ros.emotion_node"], parent=1)
-        assert find_node_processes(tmp_path) == [NodeProcess(7, "emotion_node", "0", False)]
+        processes = find_node_processes(tmp_path)
+        assert processes == [NodeProcess(7, "emotion_node", "0", False)]
+        assert "kill" not in judge_nodes(processes, "0").advice
+
+    @pytest.mark.parametrize(
+        ("cgroup", "is_orphan"),
+        [
+            ("0::/system.slice/deepfer.service\n", False),
+            ("3:cpu:/\n1:name=systemd:/system.slice/deepfer.service\n", False),
+            ("0::/user.slice/user-1000.slice/session-3.scope\n", True),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-1.scope\n", True),
+        ],
+        ids=["service", "service, old kind", "session", "terminal"],
+    )
+    def test_are_no_orphans_as_services_of_systemd(
+        self, tmp_path: Path, cgroup: str, is_orphan: bool
+    ) -> None:
+        add_process(tmp_path, 1, "systemd", ["/sbin/init"])
+        add_process(tmp_path, 7, "x", ["python3", "-m", "deepfer_ros.emotion_node"], parent=1)
+        (tmp_path / "7/cgroup").write_text(cgroup)
+        assert find_node_processes(tmp_path) == [NodeProcess(7, "emotion_node", "0", is_orphan)]
 
 
 def add_process(

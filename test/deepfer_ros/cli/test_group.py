@@ -152,6 +152,55 @@ def test_training_without_keras_says_what_to_do(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("Error: ")
 
 
+def run_with_output_to(place: str, code: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -c "$1" {place}', sys.executable, code],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+class TestOutputThatCannotBeWritten:
+    @pytest.mark.parametrize(
+        "write",
+        [
+            pytest.param("click.echo('result')", id="at once"),
+            pytest.param("print('result')", id="at the end"),
+            pytest.param("print('result' * 9999)", id="more than is kept"),
+        ],
+    )
+    @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+    def test_is_one_sentence(
+        self, write: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+        code = (
+            "import click; from deepfer_ros import cli; "
+            f"command = click.Command('demo', callback=lambda: {write}); "
+            "type(cli.deepfer).get_command = lambda *_: command; "
+            "cli.main(['demo'])"
+        )
+        done = run_with_output_to("> /dev/full", code)
+        assert done.stderr == "Error: The output cannot be written: No space left on device.\n"
+        assert done.returncode == 1
+
+    def test_a_reader_that_has_gone_is_told_nothing(self) -> None:
+        code = "from deepfer_ros.cli import main; main(['--help'])"
+        done = run_with_output_to("| true; echo", f"import time; time.sleep(0.3); {code}")
+        assert done.stderr == ""
+
+    def test_other_errors_are_not_hidden(self) -> None:
+        code = (
+            "import click; from deepfer_ros import cli; "
+            "command = click.Command('demo', callback=lambda: open('/nonexistent/x')); "
+            "type(cli.deepfer).get_command = lambda *_: command; "
+            "cli.main(['demo'])"
+        )
+        done = run_with_output_to("", code)
+        assert done.stderr.splitlines()[-1].startswith("FileNotFoundError")
+
+
 def test_a_closed_standard_output_is_no_error() -> None:
     code = "from deepfer_ros.cli import main; main(['--help'])"
     done = subprocess.run(

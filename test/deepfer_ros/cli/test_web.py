@@ -41,6 +41,11 @@ def test_with_a_source_it_starts_a_camera(started: dict[str, list[str]]) -> None
     assert started[EMOTION_MODULE] == CAMERAS
 
 
+def test_all_nodes_take_the_simulated_time(started: dict[str, list[str]]) -> None:
+    invoke("--source", "sample", "--use-sim-time")
+    assert [arguments[:2] for arguments in started.values()] == [["-p", "use_sim_time:=true"]] * 3
+
+
 def test_attached_it_starts_the_page_alone(started: dict[str, list[str]]) -> None:
     invoke("--attach")
     assert started == {WEB_MODULE: []}
@@ -88,7 +93,8 @@ def test_wrong_options_are_refused(arguments: list[str], reason: str) -> None:
     [
         (LogLine("web_node", "INFO", "Open http://127.0.0.1:8080/ in a browser."), True, True),
         (LogLine("web_node", "INFO", "Open http://127.0.0.1:8080/ in a browser."), False, False),
-        (LogLine("camera_node", "INFO", "See http://127.0.0.1:8080/ there."), True, False),
+        (LogLine("web_node", "", "See https://example.org/ for more."), True, False),
+        (LogLine("camera_node", "INFO", "Open http://127.0.0.1:8080/ in a browser."), True, False),
         (LogLine("web_node", "INFO", "Nothing."), True, False),
     ],
 )

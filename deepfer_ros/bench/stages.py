@@ -153,7 +153,8 @@ def _operations_per_face(bundle: ModelBundle) -> float | None:
     OpenCV counts them in the bundle's float file, which has the same network.
     """
     path = bundle.model_path.with_name("model.tflite")
-    if not path.is_file():
+    # Ubuntu 24.04's OpenCV, 4.6, does not read such files.
+    if not path.is_file() or not hasattr(cv2.dnn, "readNetFromTFLite"):
         return None
     try:
         network = cv2.dnn.readNetFromTFLite(str(path))

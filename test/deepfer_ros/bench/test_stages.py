@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 
-from deepfer_ros.bench.stages import YUNET_OPERATIONS_PER_PIXEL
+from deepfer_ros.bench.stages import YUNET_OPERATIONS_PER_PIXEL, _operations_per_face
+from deepfer_ros.recognition.model_bundle import load_bundle
 from deepfer_ros.recognition.yunet_weights import STRIDES_PX, read_library
 
 # Steps, in pixels of the picture, at which the convolutions before the heads are evaluated.
@@ -21,3 +23,14 @@ def test_the_arithmetic_of_the_detector_is_counted() -> None:
     ]
     pairs = sum(part.kernel.size / stride_px**2 for stride_px, part in evaluated)
     assert 2 * pairs == pytest.approx(YUNET_OPERATIONS_PER_PIXEL, abs=1)
+
+
+def test_the_arithmetic_of_the_model_is_counted_where_opencv_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle = load_bundle("deepfer48")
+    if hasattr(cv2.dnn, "readNetFromTFLite"):
+        # Eight convolutions; most of the pairs are in the third stage.
+        assert _operations_per_face(bundle) == pytest.approx(2.4e8, rel=0.2)
+        monkeypatch.delattr(cv2.dnn, "readNetFromTFLite")
+    assert _operations_per_face(bundle) is None

@@ -18,6 +18,9 @@ _FORMATS = (
     "bmp dib jpeg jpg jpe jp2 png pbm pgm ppm pnm webp avif sr ras tiff tif exr hdr pic".split()
 )
 
+# Differs between OpenCV 4 and 5; old ones have no CV_MAKETYPE.
+_ONE_CHANNEL_MORE = cv2.CV_8UC2 - cv2.CV_8UC1
+
 
 class CvBridge:
     """Converts between ROS images and the arrays of OpenCV."""
@@ -176,11 +179,10 @@ class CvBridge:
         Raises:
             CvBridgeError: OpenCV has no such type.
         """
-        one_channel_later = cv2.CV_MAKETYPE(0, 2)  # differs between OpenCV 4 and 5
         for dtype, depth in DEPTH_OF_DTYPE.items():
             offset = cvtype - getattr(cv2, f"CV_{depth}")
-            if offset >= 0 and offset % one_channel_later == 0:
-                return dtype, offset // one_channel_later + 1
+            if offset >= 0 and offset % _ONE_CHANNEL_MORE == 0:
+                return dtype, offset // _ONE_CHANNEL_MORE + 1
         raise CvBridgeError(f"OpenCV has no type {cvtype}")
 
     def encoding_to_cvtype2(self, encoding: str) -> int:
@@ -191,7 +193,7 @@ class CvBridge:
         """
         parsed = parse_encoding(encoding)
         depth = getattr(cv2, f"CV_{DEPTH_OF_DTYPE[parsed.dtype.name]}")
-        return int(cv2.CV_MAKETYPE(depth, parsed.channels))
+        return int(depth + (parsed.channels - 1) * _ONE_CHANNEL_MORE)
 
     def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
         """Return the type of the values and the number of channels of an encoding.

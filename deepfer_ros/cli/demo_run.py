@@ -36,7 +36,7 @@ _START_TIMEOUT_S = 30.0
 _STEP_S = 0.1
 _LINE_PERIOD_S = 1.0
 _RIVALS_PERIOD_S = 3.0
-_PAGE = re.compile(r"https?://\S+")
+_PAGE = re.compile(r"Open (https?://\S+) in a browser\.")
 
 
 class _Display(Protocol):
@@ -163,17 +163,25 @@ def _warn_about_rivals(watcher: EmotionWatcher, display: _Display) -> float:
 
 
 def _show(line: LogLine, display: _Display) -> None:
-    # What does not come from ROS's log is chatter of libraries; it is kept for errors only.
-    if line.severity not in ("", "DEBUG"):
-        prefix = "" if line.severity == "INFO" else f"{line.severity.capitalize()}: "
-        display.say(f"{line.node}: {prefix}{line.text}")
+    # What does not come from ROS's log is chatter of libraries, which is kept for errors only, or
+    # an address with a token, which is kept out of the log.
+    if line.severity == "INFO" or _page(line) is not None:
+        display.say(f"{line.node}: {line.text}")
+    elif line.severity not in ("", "DEBUG"):
+        display.say(f"{line.node}: {line.severity.capitalize()}: {line.text}")
 
 
 def _open_page(line: LogLine) -> None:
     """Open the page of the web node in a browser, when it says where and there is a screen."""
-    match = _PAGE.search(line.text) if line.node == "web_node" else None
-    if match and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        webbrowser.open(match[0])
+    page = _page(line)
+    if page is not None and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        webbrowser.open(page)
+
+
+def _page(line: LogLine) -> str | None:
+    """Return the address of the page, if this is where the web node says it."""
+    match = _PAGE.fullmatch(line.text) if line.node == "web_node" else None
+    return match[1] if match else None
 
 
 def _save_snapshot(watcher: EmotionWatcher, path: Path) -> str:

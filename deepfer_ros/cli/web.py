@@ -55,6 +55,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @model_option
 @detector_option
+@click.option("--use-sim-time", is_flag=True, help="Take the time from the topic /clock.")
 def web(
     host: str | None,
     port: int | None,
@@ -67,6 +68,7 @@ def web(
     attach: bool,
     model: str | None,
     detector: str | None,
+    use_sim_time: bool,
 ) -> None:
     """Serve a page with the live view, uploads, and the browser as a camera.
 
@@ -118,7 +120,8 @@ def web(
     if source is not None:
         nodes[CAMERA_MODULE] = parameter_arguments({"source": source})
     prepare_transport()
-    run_nodes(nodes)
+    common = parameter_arguments({"use_sim_time": use_sim_time or None})
+    run_nodes({module: [*common, *own] for module, own in nodes.items()})
 
 
 def _absolute(path: Path | None) -> str | None:

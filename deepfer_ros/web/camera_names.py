@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from deepfer_ros.web.emotion_cameras import BROWSER_CAMERA
+
 MAIN_CAMERA = "main"
 
 _RESULTS = "emotions"
@@ -31,3 +33,9 @@ def name_cameras(topics: Iterable[str], namespace: str) -> dict[str, str]:
             name = name if short in cameras else short
         cameras[name] = topic
     return dict(sorted(cameras.items()))
+
+
+def choose_cameras(names: Iterable[str], limit: int) -> frozenset[str]:
+    """Return which cameras are shown: `main` and that of a browser first, then by the alphabet."""
+    by_rank = sorted(names, key=lambda name: (name not in (MAIN_CAMERA, BROWSER_CAMERA), name))
+    return frozenset(by_rank[:limit])

@@ -87,8 +87,7 @@ class ClassifierProcess:
         Raises:
             ProblemError: All are taken.
         """
-        if self._is_closed:
-            raise ProblemError(503, "The server ends.")
+        self._check_open()
         if self._uploads >= self._limits.uploads:
             raise ProblemError(
                 503,
@@ -105,10 +104,12 @@ class ClassifierProcess:
         """Classify an upload.
 
         Raises:
-            ProblemError: It cannot be used, or takes too long.
+            ProblemError: It cannot be used, takes too long, or the server ends.
         """
         timeout_s = self._limits.video_s if upload.kind == "video" else self._limits.image_s
         async with self._turn:
+            # The server may have ended while others were worked on.
+            self._check_open()
             finished = False
             try:
                 head, jpeg = await asyncio.wait_for(self._ask(upload), timeout_s)
@@ -119,9 +120,9 @@ class ClassifierProcess:
                     f"{upload.name} could not be classified within {timeout_s:g} s; send less.",
                 ) from err
             except (OSError, EOFError, ValueError) as err:
+                self._check_open()
                 raise ProblemError(
-                    422 if not self._is_closed else 503,
-                    f"{upload.name} could not be read: the decoder broke.",
+                    422, f"{upload.name} could not be read: the decoder broke."
                 ) from err
             finally:
                 # Also if the visitor has left: the answer must not be taken for the next one's.
@@ -136,6 +137,10 @@ class ClassifierProcess:
         """End the process, whatever it does."""
         self._is_closed = True
         await self._end()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ProblemError(503, "The server ends.")
 
     async def _ask(self, upload: Upload) -> tuple[dict[str, Any], bytes]:
         """Return the line and the bytes that the process answers."""
@@ -164,6 +169,8 @@ class ClassifierProcess:
                 env=os.environ | {"PYTHONSAFEPATH": "1"},
                 limit=_MAX_ANSWER_LINE,
             )
+            # `close` did not see a process that was about to start.
+            self._check_open()
         return self._process
 
     async def _end(self) -> None:

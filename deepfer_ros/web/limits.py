@@ -11,6 +11,7 @@ class WebLimits:
     """Limits of the web server. Beyond them a request is refused, with the limit in the answer.
 
     Attributes:
+        cameras: Cameras that are shown.
         connections: Open connections; more are closed at once.
         viewers: WebSockets on which pictures or results go out.
         request_head_s: Time in which a connection must send a request.
@@ -34,6 +35,7 @@ class WebLimits:
         camera_faults: Pictures in a row that may be refused before the camera is closed.
     """
 
+    cameras: int = 16
     connections: int = 256
     viewers: int = 32
     request_head_s: float = 10.0

@@ -53,7 +53,8 @@ class EmotionResult:
         frame_id: Of the picture.
         model: Name of the model.
         faces: The faces.
-        age_s: Age of the picture when the result arrived here; None without a stamp.
+        age_s: Age of the picture when the result arrived here; None without a stamp, or with one
+            of another clock.
         arrived_s: When that was, in seconds since 1970.
     """
 

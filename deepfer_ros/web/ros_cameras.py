@@ -19,13 +19,16 @@ from std_msgs.msg import Header
 from deepfer.msg import Emotion, EmotionArray
 from deepfer_ros.messages import to_image, to_nanoseconds
 from deepfer_ros.recognition.types import FaceEmotion
-from deepfer_ros.web.camera_names import name_cameras
+from deepfer_ros.web.camera_names import choose_cameras, name_cameras
 from deepfer_ros.web.emotion_cameras import BROWSER_CAMERA
 from deepfer_ros.web.live import CameraTopics, EmotionResult, LiveHub
 from deepfer_ros.web.picture_matching import PictureMatcher
 
 _EMOTION_ARRAY = "deepfer/msg/EmotionArray"
-_MAX_CAMERAS = 16
+# As in the emotion node's diagnostics: what is farther off was stamped by another clock, for
+# example a simulation's.
+_MAX_AHEAD_S = 1.0
+_MAX_AGE_S = 60.0
 _RESULT_DEPTH = 10
 _BAD_RESULT_LOG_PERIOD_S = 5.0
 _JPEG_START = b"\xff\xd8"
@@ -43,13 +46,16 @@ class RosCameras:
         node: The node that subscribes.
         labels: Of the probabilities in messages.
         tell: Has something done with the hub.
+        limit: How many cameras are taken at most.
     """
 
-    def __init__(self, node: Node, labels: tuple[str, ...], tell: Tell) -> None:
+    def __init__(self, node: Node, labels: tuple[str, ...], tell: Tell, limit: int) -> None:
         self._node = node
+        self._limit = limit
         self._labels = labels
         self._tell = tell
         self._cameras: dict[str, _RosCamera] = {}
+        self._left_out: frozenset[str] = frozenset()
         self._watched: frozenset[str] = frozenset()
         self._wake = node.create_guard_condition(self._follow_watched)
 
@@ -60,8 +66,7 @@ class RosCameras:
 
     def discover(self) -> None:
         """Take in which cameras there are now."""
-        found = name_cameras(self._published_topics(), self._node.get_namespace())
-        found = dict(list(found.items())[:_MAX_CAMERAS])
+        found = self._bound(name_cameras(self._published_topics(), self._node.get_namespace()))
         known = {name: camera.topics.topic for name, camera in self._cameras.items()}
         if found == known:
             return
@@ -76,6 +81,18 @@ class RosCameras:
         present = [camera.topics for camera in self._cameras.values()]
         self._tell(lambda hub: hub.set_cameras(present))
         self._follow_watched()
+
+    def _bound(self, found: dict[str, str]) -> dict[str, str]:
+        """Return no more cameras than are allowed, and warn about the others when they change."""
+        shown = choose_cameras(found, self._limit)
+        left_out = found.keys() - shown
+        if left_out and left_out != self._left_out:
+            self._node.get_logger().warning(
+                f"There are {len(found)} cameras, and at most {self._limit} are shown. Left out: "
+                f"{', '.join(sorted(left_out))}. A page in a namespace shows that one's alone."
+            )
+        self._left_out = frozenset(left_out)
+        return {name: topic for name, topic in found.items() if name in shown}
 
     def _published_topics(self) -> list[str]:
         # Our own subscriptions keep names in the graph; a camera is there if somebody publishes.
@@ -145,7 +162,7 @@ class _RosCamera:
             frame_id=message.header.frame_id,
             model=message.model,
             faces=faces,
-            age_s=(now_ns - stamp_ns) / 1e9 if stamp_ns else None,
+            age_s=age_of(stamp_ns, now_ns),
             arrived_s=time.time(),
         )
         name = self.topics.name
@@ -215,6 +232,12 @@ class RosImageSink:
             stamp = self._node.get_clock().now().to_msg()
             header = Header(stamp=stamp, frame_id=f"{BROWSER_CAMERA}_camera")
             self._publisher.publish(to_image(image_bgr, header))
+
+
+def age_of(stamp_ns: int, now_ns: int) -> float | None:
+    """Return the age of a picture in seconds, or None if its stamp is not of this clock."""
+    age_s = (now_ns - stamp_ns) / 1e9
+    return max(age_s, 0.0) if stamp_ns and -_MAX_AHEAD_S <= age_s <= _MAX_AGE_S else None
 
 
 def from_emotion(message: Emotion, labels: tuple[str, ...]) -> FaceEmotion:

@@ -1,9 +1,13 @@
 """Run the application in a thread: sockets, connections and their end."""
 
 import asyncio
+import fcntl
+import functools
 import inspect
 import socket
 import ssl
+import sys
+import termios
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -18,7 +22,10 @@ from deepfer_ros.web.limits import WebLimits
 
 _START_S = 10.0
 _END_S = 3.0
+_ABORT_S = 1.0
 _BACKLOG = 128
+# How often a connection is looked at in the time after which it is closed.
+_LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +79,17 @@ def check_certificate(files: Certificate) -> None:
     Raises:
         AccessError: It cannot.
     """
+
+    def refuse_pass_phrase() -> str:
+        # Without this OpenSSL asks on the terminal, where often nobody is.
+        raise AccessError(
+            f"The private key {files.private_key} is encrypted, and nobody is asked for its pass "
+            "phrase; give a key without one, as 'openssl pkey -in KEY -out PLAIN_KEY' makes it."
+        )
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(files.certificate, files.private_key)
+        context.load_cert_chain(files.certificate, files.private_key, refuse_pass_phrase)
     except (OSError, ssl.SSLError) as err:
         raise AccessError(
             f"The certificate {files.certificate} with the private key {files.private_key} cannot "
@@ -90,6 +105,9 @@ class WebServer:
         create: Makes the application, in the thread of the server's event loop.
         limits: How many connections, and how large messages.
         certificate: For TLS.
+
+    Raises:
+        AccessError: The certificate cannot be used.
     """
 
     def __init__(
@@ -102,7 +120,10 @@ class WebServer:
         self._listener = listener
         self._create = create
         self._limits = limits
+        self._connections = _Connections(limits)
         self._certificate = certificate
+        if certificate is not None:
+            check_certificate(certificate)
         self._is_ready = threading.Event()
         self._served: ServedApplication | None = None
         self._server: uvicorn.Server | None = None
@@ -141,6 +162,9 @@ class WebServer:
             return
         self.call(self._begin_end)
         self._thread.join(_END_S)
+        # Who still sends or takes something is cut off; what works for them ends by itself.
+        self.call(self._connections.abort)
+        self._thread.join(_ABORT_S)
         if self._thread.is_alive() and self._server is not None:
             self._server.force_exit = True
         self._thread.join()
@@ -164,7 +188,12 @@ class WebServer:
             self._is_ready.set()
 
     async def _serve(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        if self._certificate is not None:
+            # uvicorn does not pass on how long the beginning of TLS may take.
+            loop.create_server = functools.partial(  # type: ignore[method-assign]
+                loop.create_server, ssl_handshake_timeout=self._limits.request_head_s
+            )
         self._served = served = self._create()
         self._server = server = uvicorn.Server(self._config(served.application))
         background = [asyncio.ensure_future(work) for work in served.background()]
@@ -181,7 +210,7 @@ class WebServer:
     def _config(self, application: Application) -> uvicorn.Config:
         certificate = self._certificate
         options: dict[str, Any] = {
-            "http": _guarded_protocol(self._limits),
+            "http": self._connections.make_protocol,
             "ws": "auto",
             # Compression would cost more than it saves: JPEG pictures do not shrink.
             "ws_per_message_deflate": False,
@@ -196,6 +225,7 @@ class WebServer:
             "date_header": False,
             # Nobody stands before this server whose word about visitors would count.
             "proxy_headers": False,
+            "timeout_keep_alive": self._limits.request_head_s,
             "ssl_certfile": certificate.certificate if certificate else None,
             "ssl_keyfile": certificate.private_key if certificate else None,
         }
@@ -224,39 +254,100 @@ class ServedApplication:
     clean_up: Callable[[], Coroutine[Any, Any, None]]
 
 
-def _guarded_protocol(limits: WebLimits) -> type[asyncio.Protocol]:
-    """Return uvicorn's HTTP protocol, with an end to idle and to too many connections."""
-    transports: set[asyncio.Transport] = set()
+class _Connections:
+    """Counts the connections of a server and makes what speaks on them.
 
-    class GuardedProtocol(H11Protocol):
-        """One connection, until it becomes a WebSocket or ends."""
+    Args:
+        limits: How many there may be, and how long each may be idle.
+    """
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            """Take a connection, or close it at once."""
-            # A connection that became a WebSocket ends without a word to this class.
-            transports.difference_update([one for one in transports if one.is_closing()])
-            if len(transports) >= limits.connections:
-                transport.abort()
-                return
-            transports.add(transport)
-            super().connection_made(transport)
-            self._own_transport = transport
-            self._watch(is_idle=False)
+    def __init__(self, limits: WebLimits) -> None:
+        self._limits = limits
+        self._transports: set[asyncio.Transport] = set()
 
-        def _watch(self, *, is_idle: bool) -> None:
-            """Close the connection if it had no request the last time and has none now."""
-            if self._own_transport.is_closing() or self._became_websocket():
-                return
-            cycle = self.cycle
-            was_idle, is_idle = is_idle, cycle is None or cycle.response_complete
-            if was_idle and is_idle:
-                self._own_transport.abort()
-                return
-            asyncio.get_running_loop().call_later(
-                limits.request_head_s / 2, lambda: self._watch(is_idle=is_idle)
-            )
+    def make_protocol(self, **options: Any) -> asyncio.BaseProtocol:  # noqa: ANN401
+        """Return what speaks on the next connection; uvicorn chooses the options."""
+        return _HttpProtocol(self, self._limits.request_head_s, options)
 
-        def _became_websocket(self) -> bool:
-            return self._own_transport.get_protocol() is not self
+    def admit(self, transport: asyncio.Transport) -> bool:
+        """Count a connection, or close it at once; return whether it may stay."""
+        # One that became a WebSocket ends without a word to this class.
+        ended = [one for one in self._transports if _has_ended(one)]
+        self._transports.difference_update(ended)
+        if len(self._transports) >= self._limits.connections:
+            transport.abort()
+            return False
+        self._transports.add(transport)
+        return True
 
-    return GuardedProtocol
+    def abort(self) -> None:
+        """Cut all connections off."""
+        for transport in self._transports:
+            transport.abort()
+
+
+def _has_ended(transport: asyncio.Transport) -> bool:
+    """Return whether a connection is closed and has nothing more to send."""
+    return transport.is_closing() and not _buffered_bytes(transport)
+
+
+def _buffered_bytes(transport: asyncio.Transport) -> int:
+    """Return how much of what was written to a connection asyncio still has."""
+    try:
+        return transport.get_write_buffer_size()
+    # asyncio's own TLS, once the connection has ended.
+    except AttributeError:
+        return 0
+
+
+def _unsent_bytes(transport: asyncio.Transport) -> int:
+    """Return how much of what was written to an open connection has not reached the other side."""
+    # The system's buffer holds megabytes, and asks for more only when a good part has gone.
+    queued = fcntl.ioctl(transport.get_extra_info("socket"), termios.TIOCOUTQ, bytes(4))
+    return _buffered_bytes(transport) + int.from_bytes(queued, sys.byteorder)
+
+
+class _HttpProtocol(H11Protocol):
+    """uvicorn's HTTP on one connection, until it becomes a WebSocket or ends."""
+
+    def __init__(self, connections: _Connections, idle_s: float, options: dict[str, Any]) -> None:
+        super().__init__(**options)
+        self._connections = connections
+        self._idle_s = idle_s
+        self._unsent = 0
+        self._busy_s = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if not self._connections.admit(transport):
+            # uvicorn closes it once more at the end.
+            self.transport = transport
+            return
+        super().connection_made(transport)
+        self._busy_s = self.loop.time()
+        self._look(transport)
+
+    def on_response_complete(self) -> None:
+        self._busy_s = self.loop.time()
+        super().on_response_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        # For uvicorn an answer is complete when it waits to be sent.
+        if not _buffered_bytes(self.transport):
+            super().timeout_keep_alive_handler()
+
+    def _look(self, transport: asyncio.Transport) -> None:
+        """Close the connection if it has been idle for too long, else look again later.
+
+        Idle is who neither waits for an answer nor takes one.
+        """
+        if _has_ended(transport) or transport.get_protocol() is not self:
+            return
+        now_s, unsent = self.loop.time(), _unsent_bytes(transport)
+        waits = self.cycle is not None and not self.cycle.response_complete
+        if unsent != self._unsent or (waits and not unsent):
+            self._busy_s = now_s
+        self._unsent = unsent
+        if now_s - self._busy_s > self._idle_s:
+            transport.abort()
+        else:
+            self.loop.call_later(self._idle_s / _LOOKS, self._look, transport)

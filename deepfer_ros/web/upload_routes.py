@@ -13,6 +13,7 @@ from deepfer_ros.web.limits import WebLimits
 from deepfer_ros.web.problems import ProblemError
 from deepfer_ros.web.result_table import to_csv
 from deepfer_ros.web.schemas import PictureResult, ResultFormat, VideoResult, problems
+from deepfer_ros.web.sockets import first_to_end
 
 ANY_TYPE = "application/octet-stream"
 # What `curl --data-binary` calls everything.
@@ -55,7 +56,7 @@ def add_upload_routes(
             data = await read_body(request, max_bytes, limits)
             wants_jpeg = annotate or form is ResultFormat.jpeg
             upload = Upload(kind, name, data, wants_jpeg)
-            done = await classifier.classify(upload)
+            done = await _classify_for(request, classifier, upload)
         return _answer(done, form, labels)
 
     @application.post(
@@ -121,6 +122,29 @@ async def read_body(request: Request, max_bytes: int, limits: WebLimits) -> byte
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+async def _classify_for(
+    request: Request, classifier: ClassifierProcess, upload: Upload
+) -> Classified:
+    """Classify an upload unless its visitor leaves: then others shall not wait for it.
+
+    Raises:
+        ProblemError: The visitor has left, or see `ClassifierProcess.classify`.
+    """
+    done: list[Classified] = []
+
+    async def classify() -> None:
+        done.append(await classifier.classify(upload))
+
+    async def wait_for_leave() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    await first_to_end(classify(), wait_for_leave())
+    if not done:
+        raise ProblemError(400, f"{upload.name} was given up because the connection was closed.")
+    return done[0]
 
 
 def _too_large(size: int, max_bytes: int) -> str:

@@ -26,7 +26,7 @@ from deepfer_ros.recognition.detection import DETECTOR_NAMES
 from deepfer_ros.web.access import AccessError, is_loopback, make_token, own_names
 from deepfer_ros.web.assembly import LiveServer, WebOptions
 from deepfer_ros.web.ros_cameras import RosCameras, RosImageSink
-from deepfer_ros.web.server import Certificate, check_certificate, listen
+from deepfer_ros.web.server import Certificate, listen
 
 NODE_NAME = "web_node"
 TOKEN_VARIABLE = "DEEPFER_WEB_TOKEN"
@@ -103,13 +103,17 @@ class WebNode(Node):
             detector=parameters.detector,
             yunet_file=parameters.yunet_file,
             token=self._token,
-            host_names=[*own_names(), *filter(None, parameters.allowed_hosts)],
+            host_names=[
+                name for name in (*own_names(), parameters.host, *parameters.allowed_hosts) if name
+            ],
             certificate=certificate,
         )
         sink = RosImageSink(self) if parameters.browser_camera else None
         listener = listen(parameters.host, parameters.port)
         self._server = server = LiveServer(listener, options, self._on_watched, sink)
-        self._cameras = RosCameras(self, tuple(options.labels), server.tell)
+        self._cameras = RosCameras(
+            self, tuple(options.labels), server.tell, options.limits.cameras
+        )
         self.create_timer(
             _DISCOVERY_PERIOD_S,
             self._cameras.discover,
@@ -146,15 +150,13 @@ def _certificate(parameters: WebParameters) -> Certificate | None:
     """Return the files for TLS, if there are any.
 
     Raises:
-        AccessError: There is only one of the two, or they cannot be used.
+        AccessError: There is only one of the two.
     """
     if not (parameters.certificate or parameters.private_key):
         return None
     if not (parameters.certificate and parameters.private_key):
         raise AccessError("certificate and private_key go together; only one of them is given.")
-    files = Certificate(parameters.certificate, parameters.private_key)
-    check_certificate(files)
-    return files
+    return Certificate(parameters.certificate, parameters.private_key)
 
 
 def _choose_token(parameters: WebParameters) -> str | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from deepfer_ros.web.camera_names import name_cameras
+from deepfer_ros.web.camera_names import choose_cameras, name_cameras
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,10 @@ from deepfer_ros.web.camera_names import name_cameras
 def test_names_of_cameras(topics: list[str], namespace: str, names: dict[str, str]) -> None:
     assert name_cameras(topics, namespace) == names
     assert list(name_cameras(reversed(topics), namespace)) == sorted(names)
+
+
+def test_of_too_many_cameras_those_of_the_page_itself_are_kept() -> None:
+    names = ["a", "b", "browser", "c", "main"]
+    assert choose_cameras(names, 5) == set(names)
+    assert choose_cameras(names, 3) == {"a", "browser", "main"}
+    assert choose_cameras([], 3) == set()

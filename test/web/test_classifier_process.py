@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,38 @@ def test_a_closed_one_takes_no_uploads() -> None:
         with pytest.raises(ProblemError, match="The server ends"):
             async with process.place():
                 pass
+
+    asyncio.run(run())
+
+
+def test_the_end_is_told_to_all_who_wait_and_starts_nothing() -> None:
+    async def run() -> None:
+        process = make()
+        process._command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        works = [asyncio.ensure_future(process.classify(GREY)) for _ in range(3)]
+        while process._process is None:
+            await asyncio.sleep(0.01)
+        await process.close()
+        answers = await asyncio.wait_for(asyncio.gather(*works, return_exceptions=True), 20)
+        assert [str(answer) for answer in answers] == ["The server ends."] * 3
+        assert [getattr(answer, "status", None) for answer in answers] == [503] * 3
+        assert process._process is None
+
+    asyncio.run(run())
+
+
+def test_a_process_that_starts_at_the_end_is_ended_too() -> None:
+    async def run() -> None:
+        process = make()
+        process._command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        work = asyncio.ensure_future(process.classify(GREY))
+        # The process is about to start.
+        await asyncio.sleep(0)
+        await process.close()
+        with pytest.raises(ProblemError, match="The server ends") as caught:
+            await asyncio.wait_for(work, 20)
+        assert caught.value.status == 503
+        assert process._process is None
 
     asyncio.run(run())
 

@@ -3,7 +3,9 @@
 import errno
 import json
 import socket
+import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,23 @@ from deepfer_ros.web.limits import WebLimits
 from deepfer_ros.web.server import Certificate, check_certificate, listen
 
 TOKEN = "a-good-long-token_123"
+MUCH = 20_000_000
 SOCKETS = ["/api/live?camera=main", "/api/emotions", "/api/browser-camera"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    folder = tmp_path_factory.mktemp("tls")
+    files = Certificate(str(folder / "cert.pem"), str(folder / "key.pem"))
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split()
+    )
+    subprocess.run(
+        [*command, "-subj", "/CN=robot", "-out", files.certificate, "-keyout", files.private_key],
+        check=True,
+        capture_output=True,
+    )
+    return files
 
 
 def ask(port: int, request: bytes) -> bytes:
@@ -227,7 +245,54 @@ def test_an_idle_connection_is_closed_after_its_requests() -> None:
             assert is_closed_by_peer(connection)
 
 
-def test_a_flood_of_connections_disturbs_no_viewer() -> None:
+def test_who_asks_now_and_then_keeps_the_connection() -> None:
+    with running_server(limits=WebLimits(request_head_s=1.0)) as server:
+        with raw_socket(server.port) as connection:
+            for _ in range(8):
+                connection.sendall(b"HEAD /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 405")
+                time.sleep(0.3)
+
+
+def ask_for_much(server: TestServer, *, certificate: Certificate | None = None) -> socket.socket:
+    """Ask for 20 MB, more than the system takes at once, and read none of it."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connection.connect(("127.0.0.1", server.port))
+    if certificate is not None:
+        context = ssl.create_default_context(cafile=certificate.certificate)
+        context.check_hostname = False
+        connection = context.wrap_socket(connection)
+    path = b"/api/cameras/main/snapshot.jpg"
+    connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    while not server.watched:
+        time.sleep(0.01)
+    server.show("main", [], b"\xff\xd8" + bytes(MUCH - 2))
+    return connection
+
+
+@pytest.mark.parametrize("is_secure", [False, True], ids=["http", "https"])
+def test_a_slow_visitor_gets_the_whole_answer(certificate: Certificate, is_secure: bool) -> None:
+    files = certificate if is_secure else None
+    with running_server(limits=WebLimits(request_head_s=0.4), certificate=files) as server:
+        with ask_for_much(server, certificate=files) as connection:
+            read = 0
+            while read < MUCH:
+                chunk = connection.recv(65536)
+                assert chunk, f"cut off after {read} bytes"
+                read += len(chunk)
+                time.sleep(0.005)
+
+
+def test_a_visitor_who_takes_nothing_of_an_answer_is_dropped() -> None:
+    with running_server(limits=WebLimits(request_head_s=0.4)) as server:
+        with ask_for_much(server) as connection:
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+            time.sleep(3)
+            assert len(b"".join(iter(lambda: connection.recv(65536), b""))) < MUCH / 2
+
+
+def test_a_flood_of_connections_disturbs_no_viewer(caplog: pytest.LogCaptureFixture) -> None:
     """Ten times as many connections as allowed; who looks already misses nothing."""
     limits = WebLimits(connections=40)
     with running_server(limits=limits) as server:
@@ -246,6 +311,7 @@ def test_a_flood_of_connections_disturbs_no_viewer() -> None:
         # When they are gone, there is room again.
         with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as visitor:
             assert visitor.get(f"{server.url}/api/status").status_code == 200
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_a_port_in_use_is_an_error_in_one_sentence(server: TestServer) -> None:
@@ -259,21 +325,6 @@ def test_an_address_of_others_is_an_error(host: str, port: int) -> None:
         listen(host, port)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    folder = tmp_path_factory.mktemp("tls")
-    files = Certificate(str(folder / "cert.pem"), str(folder / "key.pem"))
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split()
-    )
-    subprocess.run(
-        [*command, "-subj", "/CN=robot", "-out", files.certificate, "-keyout", files.private_key],
-        check=True,
-        capture_output=True,
-    )
-    return files
-
-
 def test_https_and_a_cookie_for_https_alone(certificate: Certificate) -> None:
     with running_server(token=TOKEN, certificate=certificate) as server:
         url = server.url.replace("http", "https")
@@ -281,6 +332,29 @@ def test_https_and_a_cookie_for_https_alone(certificate: Certificate) -> None:
             answer = visitor.get(f"/?token={TOKEN}")
             assert "; Secure" in answer.headers["set-cookie"]
             assert visitor.get("/api/status").status_code == 200
+
+
+def test_connections_that_say_nothing_of_tls_are_closed(
+    certificate: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = WebLimits(request_head_s=0.4)
+    with running_server(limits=limits, certificate=certificate) as server:
+        with raw_socket(server.port) as silent, raw_socket(server.port) as slow:
+            slow.sendall(b"\x16\x03\x01")
+            assert is_closed_by_peer(silent)
+            assert is_closed_by_peer(slow)
+        url = server.url.replace("http", "https")
+        assert httpx.get(f"{url}/api/status", verify=False).status_code == 200
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+def test_a_server_ends_in_spite_of_those_who_linger(certificate: Certificate) -> None:
+    with running_server(certificate=certificate) as server:
+        with raw_socket(server.port):
+            time.sleep(0.3)
+            start_s = time.monotonic()
+            server.close()
+            assert time.monotonic() - start_s < 6
 
 
 def test_files_that_are_no_certificate_are_an_error(
@@ -291,3 +365,13 @@ def test_files_that_are_no_certificate_are_an_error(
     for wrong in ("missing", "text"):
         with pytest.raises(AccessError, match="cannot be used"):
             check_certificate(Certificate(str(tmp_path / wrong), certificate.private_key))
+
+
+def test_an_encrypted_key_is_an_error_and_no_question(
+    certificate: Certificate, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "encrypted.pem")
+    command = "openssl pkey -aes256 -passout pass:secret".split()
+    subprocess.run([*command, "-in", certificate.private_key, "-out", path], check=True)
+    with pytest.raises(AccessError, match=rf"{path} is encrypted.*give a key without one"):
+        check_certificate(Certificate(certificate.certificate, path))

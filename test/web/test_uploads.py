@@ -3,6 +3,8 @@
 import base64
 import csv
 import io
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +14,11 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from web_client import next_picture, next_text, raw_socket, socket_to
+from web_client import TIMEOUT_S, next_picture, next_text, raw_socket, socket_to
 from web_server import TestServer, running_server
 
 from deepfer_ros.recognition.images import encode_image
+from deepfer_ros.web import classifier_process
 from deepfer_ros.web.limits import WebLimits
 
 
@@ -218,6 +221,63 @@ def test_only_so_many_uploads_wait(astronaut_jpeg: bytes) -> None:
                 assert waiting.recv(100).startswith(b"HTTP/1.1 422")
         answer = httpx.post(f"{server.url}/api/classify", content=astronaut_jpeg, timeout=60)
         assert answer.status_code == 200
+
+
+@pytest.fixture
+def hanging_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TestServer]:
+    """Return a server with places for three uploads that does not get on with any of them."""
+    (tmp_path / "hanging_worker.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(classifier_process, "_MODULE", "hanging_worker")
+    with running_server(limits=WebLimits(uploads=3)) as server:
+        yield server
+
+
+def send_upload(server: TestServer) -> socket.socket:
+    """Send a whole upload; the answer is not waited for."""
+    connection = raw_socket(server.port)
+    head = b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    connection.sendall(head + b"x" * 9)
+    return connection
+
+
+def wait_for_classifier(server: TestServer, state: str) -> None:
+    end_s = time.monotonic() + TIMEOUT_S
+    while (found := httpx.get(f"{server.url}/api/status").json()["classifier"]["state"]) != state:
+        assert time.monotonic() < end_s, f"the classifier is {found}, not {state}"
+        time.sleep(0.05)
+
+
+def test_who_leaves_gives_up_the_place(
+    hanging_server: TestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        visitors = [send_upload(hanging_server) for _ in range(3)]
+        wait_for_classifier(hanging_server, "busy")
+        for visitor in visitors:
+            visitor.close()
+        wait_for_classifier(hanging_server, "idle")
+    assert caplog.records == []
+
+
+def test_who_waits_at_the_end_is_told(
+    hanging_server: TestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    visitors = [send_upload(hanging_server) for _ in range(2)]
+    wait_for_classifier(hanging_server, "busy")
+    # Half an upload: this one cannot be waited for.
+    with raw_socket(hanging_server.port) as half:
+        half.sendall(
+            b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx"
+        )
+        time.sleep(0.3)
+        hanging_server.close()
+    for visitor in visitors:
+        with visitor:
+            answer = b"".join(iter(lambda: visitor.recv(65536), b""))  # noqa: B023
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"The server ends." in answer
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.fixture

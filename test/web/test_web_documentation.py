@@ -97,6 +97,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{limits.camera_rate_hz:g} pictures a second, {limits.camera_bytes // mebi} MiB and "
         "1920x1080",
         f"{limits.viewers}; one that takes no picture for {limits.send_s:g} s",
+        f"| cameras | {limits.cameras}; ",
         f"{limits.connections}; one without a request for {limits.request_head_s:g} s",
     ):
         assert text in PAGE

@@ -99,11 +99,17 @@ def test_pictures_go_from_the_topic_to_who_looks(url: str, peer: RosPeer) -> Non
         shown = next_picture(viewer)
         assert shown.jpeg == b"\xff\xd8five"
         assert (shown.head["stamp"], shown.head["model"]) == (5.0, "test48")
-        assert shown.head["age_ms"] > 0
+        # That stamp is of another clock.
+        assert shown.head["age_ms"] is None
         (face,) = shown.head["faces"]
         assert (face["face_id"], face["emotion"]) == ("abc", "happy")
         assert face["box_xywh"] == [1.0, 2.0, 30.0, 40.0]
         assert face["landmarks"] is None
+        # A picture of this clock has an age.
+        now = happy(int(time.time()))
+        emotions.publish(now)
+        pictures.publish(picture(now.header.stamp.sec, b"\xff\xd8now"))
+        assert next_picture(viewer).head["age_ms"] >= 0
         # The picture may come first.
         pictures.publish(picture(6, b"\xff\xd8six"))
         emotions.publish(happy(6))
@@ -212,6 +218,16 @@ def test_other_machines_need_a_token(ros_environment: None, log_path: Path) -> N
         assert httpx.get(f"{here}/api/status", headers=bearer).status_code == 200
         # Not a line of ROS's log, which would go to files and to /rosout.
         assert "[INFO]" not in node.log
+
+
+def test_the_name_that_it_listens_on_is_its_own(ros_environment: None, log_path: Path) -> None:
+    # A name of this machine that no list holds and that is no address in the usual form.
+    with running([*NODE, "-p", "host:='127.1'"], log_path) as node:
+        url = url_of(node)
+        assert url.startswith("http://127.1:")
+        host = url.partition("//")[2].rstrip("/")
+        here = f"http://127.0.0.1:{httpx.URL(url).port}/api/status"
+        assert httpx.get(here, headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("source", ["file", "variable"])

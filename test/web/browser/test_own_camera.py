@@ -13,6 +13,18 @@ from deepfer_ros.recognition.images import encode_image
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.web.limits import WebLimits
 
+# The browser asks until the test gives permission; `openMedia` is what it gave.
+_ASK_FIRST = """() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async wanted => {
+        await new Promise((allow, refuse) => Object.assign(window, { allow, refuse }));
+        return (window.openMedia = await open(wanted));
+    };
+}"""
+_TRACK_STATES = "() => window.openMedia?.getTracks().map(track => track.readyState)"
+_REFUSE = "refuse(new DOMException('', 'NotAllowedError'))"
+
 
 @pytest.fixture
 def owner(open_page: Callable[..., Page], server: TestServer) -> PageVisitor:
@@ -96,6 +108,46 @@ def test_sending_ends(owner: PageVisitor, server: TestServer, way: str) -> None:
         expect(owner.sending).to_be_hidden()
     if way == "hidden":
         expect(owner.dialog).to_contain_text("ended because the page was hidden")
+
+
+@pytest.mark.parametrize("way", ["button", "hidden", "hidden and back"])
+def test_who_stops_before_the_permission_sends_nothing(
+    owner: PageVisitor, server: TestServer, way: str
+) -> None:
+    owner.page.evaluate(_ASK_FIRST)
+    agree(owner)
+    expect(owner.sending).to_contain_text("Starting this device's camera")
+    owner.page.wait_for_function("() => 'allow' in window")
+    if way == "button":
+        owner.page.get_by_role("button", name="Stop sending").click()
+    else:
+        owner.hide()
+        owner.hide(is_hidden=way == "hidden")
+    expect(owner.sending).to_be_hidden()
+    owner.page.evaluate("allow()")
+    wait_until(lambda: owner.page.evaluate(_TRACK_STATES) == ["ended"], "the end of the camera")
+    assert not camera_is_on(owner)
+    assert server.sink.events == []
+    owner.hide(is_hidden=False)
+    if way != "button":
+        owner.dialog.get_by_role("button", name="Close").click()
+    # The next attempt is one of its own.
+    agree(owner)
+    owner.page.evaluate("allow()")
+    wait_until(lambda: server.sink.images, "pictures from the browser")
+    owner.page.get_by_role("button", name="Stop sending").click()
+    expect(owner.sending).to_be_hidden()
+
+
+def test_who_stops_is_not_told_of_a_permission_that_is_refused_later(owner: PageVisitor) -> None:
+    owner.page.evaluate(_ASK_FIRST)
+    agree(owner)
+    owner.page.wait_for_function("() => 'refuse' in window")
+    owner.page.get_by_role("button", name="Stop sending").click()
+    owner.page.evaluate(_REFUSE)
+    expect(owner.sending).to_be_hidden()
+    expect(owner.dialog).to_be_hidden()
+    expect(owner.page.get_by_role("button", name="Use this device's camera")).to_be_enabled()
 
 
 def test_it_can_be_started_again(owner: PageVisitor, server: TestServer) -> None:

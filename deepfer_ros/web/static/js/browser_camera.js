@@ -69,6 +69,7 @@ export class BrowserCamera {
   #sentMs = 0;
   /** @type {number | null} When the connection was lost, while it is. */
   #lostMs = null;
+  #isStopped = false;
   #onHidden = () => document.hidden && this.stop("Sending ended because the page was hidden.");
 
   /**
@@ -83,18 +84,65 @@ export class BrowserCamera {
   }
 
   /**
-   * Ask the browser for the camera and begin to send. Only to be called after consent.
+   * Ask the browser for the camera and begin to send, unless `stop` is called in the meantime. Only
+   * to be called after consent, and once.
    * @throws {CameraUnavailableError} There is no camera, or the visitor did not allow it.
    */
   async start() {
     this.#events.onState("starting", "");
-    this.#media = await openCamera(this.#plan);
-    this.#media.getVideoTracks()[0].addEventListener("ended", () => {
+    // From here on: the browser's question can stay open for long.
+    document.addEventListener("visibilitychange", this.#onHidden);
+    try {
+      await this.#open();
+    } catch (error) {
+      // Whoever has stopped it does not ask why it did not start.
+      if (this.#isStopped) {
+        return;
+      }
+      throw error;
+    }
+    this.#onHidden();
+    if (!this.#isStopped) {
+      this.#connect();
+    }
+  }
+
+  /**
+   * End sending and let go of the camera, also of one that the browser has not given yet.
+   * @param {string} [reason]
+   */
+  stop(reason = "") {
+    if (this.#isStopped) {
+      return;
+    }
+    this.#isStopped = true;
+    document.removeEventListener("visibilitychange", this.#onHidden);
+    clearTimeout(this.#timer);
+    this.#socket?.send({ type: "stop" });
+    this.#socket?.close();
+    this.#socket = null;
+    this.#media?.getTracks().forEach((track) => track.stop());
+    this.#media = null;
+    this.#video.srcObject = null;
+    this.#events.onEnd(reason);
+  }
+
+  /** Open the camera and show it here. */
+  async #open() {
+    const media = await openCamera(this.#plan);
+    if (this.#isStopped) {
+      media.getTracks().forEach((track) => track.stop());
+      return;
+    }
+    this.#media = media;
+    media.getVideoTracks()[0].addEventListener("ended", () => {
       this.stop("The camera has stopped, so sending ended.");
     });
-    this.#video.srcObject = this.#media;
+    this.#video.srcObject = media;
     await this.#video.play();
-    document.addEventListener("visibilitychange", this.#onHidden);
+  }
+
+  #connect() {
     this.#socket = new ReconnectingSocket("/api/browser-camera", {
       onOpen: () => this.#socket?.send({ type: "start", consent: true }),
       onMessage: (data) => this.#onMessage(JSON.parse(/** @type {string} */ (data))),
@@ -105,22 +153,6 @@ export class BrowserCamera {
       },
     });
     this.#socket.open();
-  }
-
-  /**
-   * End sending and let go of the camera.
-   * @param {string} [reason]
-   */
-  stop(reason = "") {
-    document.removeEventListener("visibilitychange", this.#onHidden);
-    clearTimeout(this.#timer);
-    this.#socket?.send({ type: "stop" });
-    this.#socket?.close();
-    this.#socket = null;
-    this.#media?.getTracks().forEach((track) => track.stop());
-    this.#media = null;
-    this.#video.srcObject = null;
-    this.#events.onEnd(reason);
   }
 
   /** @param {{type: string, detail?: string, camera?: string}} message */

@@ -105,19 +105,20 @@ export class BrowserCameraView {
     this.#dialog.close();
     this.#button.disabled = true;
     this.#rate.reset();
-    this.#camera = new BrowserCamera(this.#plan, this.#video, {
+    const camera = new BrowserCamera(this.#plan, this.#video, {
       onState: (state, detail) => this.#showState(state, detail),
       onCamera: (camera) => this.#onCamera(camera),
       onSent: () => this.#showRate(),
       onEnd: (reason) => this.#end(reason),
     });
+    this.#camera = camera;
     try {
-      await this.#camera.start();
+      await camera.start();
     } catch (error) {
       if (!(error instanceof CameraUnavailableError)) {
         throw error;
       }
-      this.#camera.stop(error.message);
+      camera.stop(error.message);
     }
   }
 

@@ -128,12 +128,15 @@ def test_nothing_names_a_path_of_the_machine_it_was_made_on(folder: Path) -> Non
 def test_the_training_is_recorded(name: str, folder: Path) -> None:
     provenance = read_bundle(folder)["provenance"]
 
+    training = provenance["training"]
     recipe = re.match(
-        r"deepfer train (config/training/deepfer48\S*\.yaml) ", provenance["training"]["command"]
+        rf"KERAS_BACKEND={training['backend']} deepfer train "
+        r"(config/training/deepfer48\S*\.yaml) ",
+        training["command"],
     )
     assert recipe
     assert (_REPOSITORY / recipe[1]).is_file()
-    assert re.fullmatch("[0-9a-f]{64}", provenance["training"]["data_sha256"])
+    assert re.fullmatch("[0-9a-f]{64}", training["data_sha256"])
     assert provenance["recipe"]["name"] == Path(recipe[1]).stem
     assert provenance["head"]["name"] == name
     assert provenance["calibration"]["labels"] == _MODELS[name][0]

@@ -246,12 +246,13 @@ def test_an_idle_connection_is_closed_after_its_requests() -> None:
 
 
 def test_who_asks_now_and_then_keeps_the_connection() -> None:
-    with running_server(limits=WebLimits(request_head_s=1.0)) as server:
+    # A busy machine may make a pause longer than the one below.
+    with running_server(limits=WebLimits(request_head_s=3.0)) as server:
         with raw_socket(server.port) as connection:
-            for _ in range(8):
+            for _ in range(10):
                 connection.sendall(b"HEAD /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert connection.recv(65536).startswith(b"HTTP/1.1 405")
-                time.sleep(0.3)
+                time.sleep(0.5)
 
 
 def ask_for_much(server: TestServer, *, certificate: Certificate | None = None) -> socket.socket:
@@ -274,14 +275,16 @@ def ask_for_much(server: TestServer, *, certificate: Certificate | None = None) 
 @pytest.mark.parametrize("is_secure", [False, True], ids=["http", "https"])
 def test_a_slow_visitor_gets_the_whole_answer(certificate: Certificate, is_secure: bool) -> None:
     files = certificate if is_secure else None
-    with running_server(limits=WebLimits(request_head_s=0.4), certificate=files) as server:
+    with running_server(limits=WebLimits(request_head_s=1.5), certificate=files) as server:
         with ask_for_much(server, certificate=files) as connection:
             read = 0
+            start_s = time.monotonic()
             while read < MUCH:
                 chunk = connection.recv(65536)
                 assert chunk, f"cut off after {read} bytes"
                 read += len(chunk)
-                time.sleep(0.005)
+                # As slow as a visitor who takes three times as long as an idle one may.
+                time.sleep(max(0.0, start_s + 4.5 * read / MUCH - time.monotonic()))
 
 
 def test_a_visitor_who_takes_nothing_of_an_answer_is_dropped() -> None:
@@ -349,12 +352,13 @@ def test_connections_that_say_nothing_of_tls_are_closed(
 
 
 def test_a_server_ends_in_spite_of_those_who_linger(certificate: Certificate) -> None:
-    with running_server(certificate=certificate) as server:
+    # Since Python 3.12 a server waits for those who are not done with TLS.
+    with running_server(limits=WebLimits(request_head_s=1.0), certificate=certificate) as server:
         with raw_socket(server.port):
             time.sleep(0.3)
             start_s = time.monotonic()
             server.close()
-            assert time.monotonic() - start_s < 6
+            assert time.monotonic() - start_s < 20
 
 
 def test_files_that_are_no_certificate_are_an_error(

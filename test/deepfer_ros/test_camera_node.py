@@ -280,7 +280,7 @@ def test_opencv_is_silenced_whatever_its_version(
     assert levels == ([] if version == "neither" else [0])
 
 
-def test_the_first_pictures_keep_the_rate_too(peer: "RosPeer", start_node: StartNode) -> None:
+def test_the_second_picture_waits_for_its_time(peer: "RosPeer", start_node: StartNode) -> None:
     read_s: list[float] = []
 
     class TimedSource(ScriptedSource):
@@ -289,9 +289,9 @@ def test_the_first_pictures_keep_the_rate_too(peer: "RosPeer", start_node: Start
             return super().read()
 
     start_node(TimedSource(rate_hz=4.0))
-    peer.wait_until(lambda: len(read_s) >= 3, "three pictures")
+    peer.wait_until(lambda: len(read_s) >= 2, "two pictures")
     # A busy machine may be slower than asked for, never faster.
-    assert np.diff(read_s).min() > 0.2
+    assert read_s[1] - read_s[0] >= 0.25
 
 
 @pytest.mark.parametrize(

@@ -407,12 +407,11 @@ def _convert(hint: Any, value: object, name: str) -> object:  # noqa: ANN401 - a
             _convert(get_args(hint)[0], item, f"{name}[{position}]")
             for position, item in enumerate(value)
         )
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return _to_float(value, name)
-    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
-        return _to_float(value, name)
-    if hint is float and isinstance(value, float):
-        return _to_float(value, name)
+    if hint is float and not isinstance(value, bool):
+        if isinstance(value, int | float):
+            return _to_float(value, name)
+        if isinstance(value, str) and _EXPONENT.fullmatch(value):
+            return _to_float(value, name)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{name} must be of type {hint.__name__}, got {value!r}.")
     return value

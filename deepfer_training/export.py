@@ -33,7 +33,7 @@ from deepfer_training.evaluation import (
     load_ordered_predictor,
     score_label_sets,
 )
-from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset
+from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
 from deepfer_training.inference import KerasPredictor, load_keras_model, predict
 from deepfer_training.model_card import CARD_FILE, write_card, write_charts
 from deepfer_training.model_files import (
@@ -281,7 +281,7 @@ def _describe_data(dataset: FaceDataset) -> dict[str, Any]:
     return {
         "source": Path(dataset.source).name,
         "options": shlex.join(options),
-        "images": {split: int(np.sum(dataset.splits == split)) for split in SPLITS},
+        "images": dataset.split_sizes(),
     }
 
 

@@ -86,6 +86,10 @@ class FaceDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def split_sizes(self) -> dict[str, int]:
+        """Return how many rows each split has."""
+        return {name: int(np.sum(self.splits == name)) for name in SPLITS}
+
     def split(self, name: str) -> "FaceDataset":
         """Return the rows of one split.
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from deepfer_training.config import TrainingConfig, config_from_dict
 from deepfer_training.errors import RunError
-from deepfer_training.fer2013 import SPLITS, FaceDataset
+from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.model_files import file_sha256
 from deepfer_training.networks import head_path
 from deepfer_training.recipe_description import commands_of
@@ -240,7 +239,7 @@ def describe_run(
         "name": config.name,
         "command": command,
         "data_sha256": data_fingerprint(dataset),
-        "images": {name: int(np.sum(dataset.splits == name)) for name in SPLITS},
+        "images": dataset.split_sizes(),
         "ferplus": dataset.votes is not None,
         "backend": keras.backend.backend(),
         "versions": {"python": platform.python_version(), "keras": keras.version()}

@@ -146,7 +146,10 @@ def train(
         add_teachers(training.soft_targets(head.votes_weight), training.images, head, teachers)
         for head in config.heads
     )
-    with distributed(distribute, config.optimization.batch_size) as share:
+    with (
+        distributed(distribute, config.optimization.batch_size) as share,
+        _folder_for_weights(run_folder, share) as weights_folder,
+    ):
         keras.utils.set_random_seed(config.seed)
         network = build_network(config)
         if start is not None:
@@ -160,7 +163,7 @@ def train(
         listener = _Listener(report, on_step) if share.is_first else _Listener()
         if distribute != "none":
             listener.report(f"Devices: {share.device_count}, processes: {share.process_count}.")
-        _run_phases(network, config, run_folder, material, share, listener)
+        _run_phases(network, config, run_folder, weights_folder, material, share, listener)
     paths = [head_path(run_folder, head) for head in config.heads]
     if share.is_first:
         for head, path in zip(config.heads, paths, strict=True):
@@ -241,6 +244,7 @@ def _run_phases(
     network: keras.Model,
     config: TrainingConfig,
     run_folder: Path,
+    weights_folder: Path,
     material: _Material,
     share: Share,
     listener: _Listener,
@@ -250,44 +254,41 @@ def _run_phases(
     if progress.epochs_done:
         listener.report(f"Resuming after epoch {progress.epochs_done}.")
     phases = plan_phases(config.optimization)
-    with _folder_for_weights(run_folder, share) as weights_folder:
-        for number in range(progress.phase, len(phases)):
-            phase = phases[number]
-            if len(phases) > 1:
-                listener.report(f"Phase {number + 1} of {len(phases)}: {phase.name}.")
-            if number > progress.phase:
-                progress = progress.next_phase()
-            begin_phase(network, config, phase, material.steps_per_epoch)
-            restore_weights(network, run_folder, progress)
-            last_epoch = progress.phase_start + phase.epochs
-            deciding = phase_callbacks(
-                config.optimization, weights_folder, _watched_accuracy(config)
-            )
-            checkpoint = SaveCheckpoint(weights_folder, progress, deciding)
-            if share.is_first:
-                drop_log_rows(run_folder, progress.epochs_done)
-            # A phase that is over already has no epoch left, but its average of the weights is to
-            # be put in place all the same.
-            network.fit(
-                material.batches(progress.epochs_done),
-                validation_data=material.validation,
-                validation_batch_size=material.validation_batch_size,
-                epochs=progress.epochs_done if progress.stopped else last_epoch,
-                initial_epoch=progress.epochs_done,
-                steps_per_epoch=material.steps_per_epoch,
-                shuffle=False,
-                verbose=0,
-                callbacks=[
-                    *deciding,
-                    *_logs(run_folder, progress, share),
-                    _ReportEpochs(config, last_epoch, listener.report),
-                    checkpoint,
-                    _ReportSteps(material.steps_per_epoch, last_epoch, listener.on_step),
-                ],
-            )
-            progress = checkpoint.progress
-            share.wait_for_others(phase.name)
-            end_phase(network, config.optimization, run_folder)
+    for number in range(progress.phase, len(phases)):
+        phase = phases[number]
+        if len(phases) > 1:
+            listener.report(f"Phase {number + 1} of {len(phases)}: {phase.name}.")
+        if number > progress.phase:
+            progress = progress.next_phase()
+        begin_phase(network, config, phase, material.steps_per_epoch)
+        restore_weights(network, run_folder, progress)
+        last_epoch = progress.phase_start + phase.epochs
+        deciding = phase_callbacks(config.optimization, weights_folder, _watched_accuracy(config))
+        checkpoint = SaveCheckpoint(weights_folder, progress, deciding)
+        if share.is_first:
+            drop_log_rows(run_folder, progress.epochs_done)
+        # A phase that is over already has no epoch left, but its average of the weights is to
+        # be put in place all the same.
+        network.fit(
+            material.batches(progress.epochs_done),
+            validation_data=material.validation,
+            validation_batch_size=material.validation_batch_size,
+            epochs=progress.epochs_done if progress.stopped else last_epoch,
+            initial_epoch=progress.epochs_done,
+            steps_per_epoch=material.steps_per_epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                *deciding,
+                *_logs(run_folder, progress, share),
+                _ReportEpochs(config, last_epoch, listener.report),
+                checkpoint,
+                _ReportSteps(material.steps_per_epoch, last_epoch, listener.on_step),
+            ],
+        )
+        progress = checkpoint.progress
+        share.wait_for_others(phase.name)
+        end_phase(network, config.optimization, run_folder)
 
 
 @contextmanager

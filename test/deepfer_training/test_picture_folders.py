@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from exif_samples import DAMAGED_EXIF, ORIENTATIONS
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -205,19 +206,7 @@ def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
-@pytest.mark.parametrize(
-    ("orientation", "quarter_turns", "is_mirrored"),
-    [
-        (1, 0, False),
-        (2, 0, True),
-        (3, 2, False),
-        (4, 2, True),
-        (5, 1, True),
-        (6, 1, False),
-        (7, 3, True),
-        (8, 3, False),
-    ],
-)
+@pytest.mark.parametrize(("orientation", "quarter_turns", "is_mirrored"), ORIENTATIONS)
 def test_pictures_are_turned_upright(
     tmp_path: Path, name: str, orientation: int, quarter_turns: int, is_mirrored: bool
 ) -> None:
@@ -240,22 +229,7 @@ def test_pictures_are_turned_upright(
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
-@pytest.mark.parametrize(
-    ("exif", "is_turned"),
-    [
-        (b"Exif\0\0no tags at all", False),
-        (b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12", False),
-        # The orientation is text.
-        (b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\2\0\0\0\x026\0\0\0\0\0\0\0", False),
-        # It is 6, and a resolution is text.
-        (
-            b"Exif\0\0MM\0*\0\0\0\x08\0\2\1\x12\0\3\0\0\0\1\0\6\0\0"
-            b"\1\x1a\0\2\0\0\0\x026\0\0\0\0\0\0\0",
-            True,
-        ),
-    ],
-    ids=["no EXIF", "cut", "text", "another tag"],
-)
+@pytest.mark.parametrize(("exif", "is_turned"), DAMAGED_EXIF)
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_does_not_spoil_a_picture(
     tmp_path: Path, name: str, exif: bytes, is_turned: bool

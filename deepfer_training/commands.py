@@ -41,7 +41,7 @@ _ferplus = click.option("--ferplus", type=_FILE, help="FER+ votes: fer2013new.cs
     "start",
     metavar="RUN",
     type=_FILE,
-    help="Start from the weights of this finished run.",
+    help="Start from the weights of this finished run or bundle, whose network may be narrower.",
 )
 @click.option(
     "--teacher",
@@ -49,8 +49,8 @@ _ferplus = click.option("--ferplus", type=_FILE, help="FER+ votes: fer2013new.cs
     metavar="RUN",
     multiple=True,
     type=_FILE,
-    help="Learn from this finished run, too, where the recipe has a teacher_weight; may be "
-    "repeated.",
+    help="Learn from this finished run or bundle, too, where the recipe has a teacher_weight; may "
+    "be repeated.",
 )
 @click.option(
     "--distribute",

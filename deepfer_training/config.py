@@ -158,7 +158,7 @@ class AugmentationConfig:
 
 @dataclass(frozen=True, slots=True)
 class OptimizationConfig:
-    """Stochastic gradient descent with Nesterov momentum and a cosine schedule.
+    """Stochastic gradient descent with Nesterov momentum and a cosine schedule, or Muon.
 
     Attributes:
         epochs: Passes over the training split.
@@ -169,6 +169,8 @@ class OptimizationConfig:
         weight_decay: Decoupled weight decay on kernels (Loshchilov & Hutter, arXiv:1711.05101).
         label_smoothing: Share of each target spread evenly over all classes.
         ema_momentum: Momentum of the weights' moving average, which is what is kept.
+        muon_rate: Learning rate of the kernels of convolutions, as a share of `learning_rate`,
+            while their steps are made orthogonal (see `muon.Muon`); 0 for plain steps.
         method: `sgd`.
     """
 
@@ -180,6 +182,7 @@ class OptimizationConfig:
     weight_decay: float = 0.005
     label_smoothing: float = 0.0
     ema_momentum: float = 0.998
+    muon_rate: float = 0.0
     method: str = field(default="sgd", kw_only=True)
 
     def __post_init__(self) -> None:
@@ -191,7 +194,9 @@ class OptimizationConfig:
             self.warmup_epochs,
             "0 to below epochs",
         )
-        _require(self.weight_decay >= 0, "optimization.weight_decay", self.weight_decay, ">= 0")
+        for name in ("weight_decay", "muon_rate"):
+            value = getattr(self, name)
+            _require(value >= 0, f"optimization.{name}", value, "0 or more")
         for name in ("momentum", "label_smoothing", "ema_momentum"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"optimization.{name}", value, "0 to below 1")

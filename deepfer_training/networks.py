@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from deepfer_training.architecture import build_compact_cnn
 from deepfer_training.config import HeadConfig, ResNet50V2Config, TrainingConfig
@@ -11,6 +13,7 @@ from deepfer_training.errors import ModelFileError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS
 from deepfer_training.fused_layers import ConvNormRelu
 from deepfer_training.inference import load_keras_model
+from deepfer_training.model_files import BUNDLE_FILE, KERAS_FILE
 from deepfer_training.resnet50v2 import build_resnet50v2
 
 _HEAD = "logits"
@@ -58,39 +61,40 @@ def head_path(folder: Path, head: HeadConfig) -> Path:
     return folder / f"{head.name}.keras"
 
 
-def load_head(folder: Path, head: HeadConfig) -> keras.Model:
-    """Load the model of one head from the folder of a finished run.
-
-    Raises:
-        ModelFileError: The folder lacks it, or the file is not a Keras model.
-    """
-    path = head_path(folder, head)
-    try:
-        return load_keras_model(path)
-    except ModelFileError as err:
-        raise ModelFileError(
-            f"{err}. {folder} must be the run folder of a finished training that has the head "
-            f"{head.name}."
-        ) from err
+def finished_path(folder: Path, head: HeadConfig) -> Path:
+    """Return the model for a head that a finished run's folder holds, or the one of a bundle."""
+    bundled = (folder / BUNDLE_FILE).exists()
+    return folder / KERAS_FILE if bundled else head_path(folder, head)
 
 
 def start_from(network: keras.Model, folder: Path, heads: Sequence[HeadConfig]) -> None:
-    """Give a network the weights of a finished run.
+    """Give a network the weights of a finished run or of a bundle; see `_grow`.
 
     Raises:
-        ModelFileError: The run has other heads or another network.
+        ModelFileError: The model is missing or damaged, the run has other heads, or the network
+            is another one.
     """
     for head in heads:
         others = {other.name for other in heads if other != head}
-        source = load_head(folder, head)
+        path = finished_path(folder, head)
+        try:
+            source = load_keras_model(path)
+        except ModelFileError as err:
+            raise ModelFileError(
+                f"{err}. {folder} must be a bundle, or the run folder of a finished training that "
+                f"has the head {head.name}."
+            ) from err
         try:
             copy_weights(
-                source, network, source_head=_HEAD, target_head=head.name, except_for=others
+                source,
+                network,
+                source_head=_HEAD,
+                target_head=head.name,
+                except_for=others,
+                grow=True,
             )
         except (KeyError, ValueError) as err:
-            raise ModelFileError(
-                f"{head_path(folder, head)} has another network than the recipe: {err}"
-            ) from err
+            raise ModelFileError(f"{path} has another network than the recipe: {err}") from err
 
 
 def copy_weights(
@@ -100,6 +104,7 @@ def copy_weights(
     source_head: str,
     target_head: str,
     except_for: Collection[str] = (),
+    grow: bool = False,
 ) -> None:
     """Copy the weights of every layer, with or without fused layers on either side.
 
@@ -109,6 +114,7 @@ def copy_weights(
         source_head: Name of the head of `source`.
         target_head: Name of the head of `target` that gets its weights.
         except_for: Layers of `target` that keep their weights: its other heads.
+        grow: Allow layers of `target` to be wider than those of `source`; see `_grow`.
 
     Raises:
         KeyError: `target` has a layer that `source` has not.
@@ -117,7 +123,41 @@ def copy_weights(
     found = _layers_with_weights(source)
     for name, layer in _layers_with_weights(target).items():
         if name not in except_for:
-            layer.set_weights(found[source_head if name == target_head else name].get_weights())
+            weights = found[source_head if name == target_head else name].get_weights()
+            if grow:
+                weights = [
+                    _grow(small, large)
+                    for small, large in zip(weights, layer.get_weights(), strict=True)
+                ]
+            layer.set_weights(weights)
+
+
+def _grow(small: NDArray[np.float32], large: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return weights for a wider layer, with which the network answers as the narrow one did.
+
+    The features that were there get nothing from the new ones at first, which keep the weights
+    that they were drawn with. So nothing is lost by widening, and no two features are alike
+    (after Chen et al. 2015, arXiv:1511.05641, who copy features instead).
+
+    Args:
+        small: Weights of the narrow layer: (..., I, O) from I to O features, or (O,).
+        large: Fresh weights of the wide layer, of as many axes.
+
+    Raises:
+        ValueError: The wide layer is not at least as wide, or differs in another way.
+    """
+    known = tuple(slice(size) for size in small.shape)
+    if (
+        small.ndim != large.ndim
+        or small.shape[:-2] != large.shape[:-2]
+        or large[known].shape != small.shape
+    ):
+        raise ValueError(f"weights of shape {small.shape} do not fit into {large.shape}.")
+    grown = large.copy()
+    if small.ndim > 1:
+        grown[..., : small.shape[-1]] = 0
+    grown[known] = small
+    return grown
 
 
 def _layers_with_weights(model: keras.Model) -> dict[str, keras.Layer]:

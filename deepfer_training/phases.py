@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from deepfer_training.config import AdamConfig, OptimizationConfig, TrainingConfig
 from deepfer_training.errors import RunError
+from deepfer_training.muon import Muon
 from deepfer_training.resnet50v2 import release_top_layers
 from deepfer_training.run_folder import BEST_WEIGHTS_FILE
 
@@ -122,13 +124,17 @@ def _make_sgd(config: OptimizationConfig, steps_per_epoch: int) -> keras.optimiz
         warmup_steps=warmup_steps,
         decay_steps=config.epochs * steps_per_epoch - warmup_steps,
     )
-    optimizer = keras.optimizers.SGD(
-        schedule,
-        momentum=config.momentum,
-        nesterov=True,
-        weight_decay=config.weight_decay or None,
-        use_ema=True,
-        ema_momentum=config.ema_momentum,
+    options: dict[str, Any] = {
+        "momentum": config.momentum,
+        "nesterov": True,
+        "weight_decay": config.weight_decay or None,
+        "use_ema": True,
+        "ema_momentum": config.ema_momentum,
+    }
+    optimizer = (
+        Muon(schedule, kernel_rate=config.muon_rate, **options)
+        if config.muon_rate
+        else keras.optimizers.SGD(schedule, **options)
     )
     # Decay on biases, scales and offsets costs accuracy and regularises nothing
     # (He et al. 2019, arXiv:1812.01187).

@@ -16,8 +16,8 @@ import keras
 from deepfer_training.config import TrainingConfig, config_from_dict
 from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import FaceDataset
-from deepfer_training.model_files import file_sha256
-from deepfer_training.networks import head_path
+from deepfer_training.model_files import BUNDLE_FILE, file_sha256, read_bundle
+from deepfer_training.networks import finished_path
 from deepfer_training.recipe_description import commands_of
 
 RECIPE_FILE = "recipe.json"
@@ -260,17 +260,25 @@ def describe_run(
 
 
 def _fingerprint_models(folders: Sequence[Path], config: TrainingConfig) -> str:
-    """Return a SHA-256 over the models in other runs' folders that a run may build on.
+    """Return a SHA-256 over the models in bundles or other runs' folders that a run builds on.
 
     Raises:
         ModelFileError: A model is there but cannot be read.
     """
-    paths = (head_path(folder, head) for folder in folders for head in config.heads)
+    paths = (finished_path(folder, head) for folder in folders for head in config.heads)
     digests = [file_sha256(path) for path in paths if path.exists()]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _read_commands(folder: Path) -> list[str]:
+    """Return the commands that made a bundle or a run, as far as they are known.
+
+    Raises:
+        ModelFileError: The bundle's description is damaged.
+        RunError: The run's description is damaged.
+    """
+    if (folder / BUNDLE_FILE).exists():
+        return commands_of(read_bundle(folder).get("provenance", {}).get("training") or {})
     path = folder / RUN_FILE
     return commands_of(read_run_file(path)) if path.exists() else []
 

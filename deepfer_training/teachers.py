@@ -17,7 +17,7 @@ from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
 from deepfer_training.config import HeadConfig
 from deepfer_training.errors import ModelFileError, RunError
 from deepfer_training.inference import KerasPredictor, predict
-from deepfer_training.networks import head_path
+from deepfer_training.networks import finished_path
 
 # Goes up when the answers to a picture are made differently, so that old ones are not found.
 _LAYOUT = 1
@@ -56,14 +56,14 @@ def add_teachers(
         targets: float32 (N, C), rows sum to 1.
         images: uint8 (N, H, W), grey, not augmented.
         head: The head to be taught.
-        teachers: Run folders that hold a model for this head.
+        teachers: Bundles, or run folders that hold a model for this head.
 
     Raises:
         ModelFileError: A teacher has no model for this head, or it is damaged.
     """
     if head.teacher_weight == 0:
         return targets
-    answers = np.sum([_answer(head_path(folder, head), images) for folder in teachers], axis=0)
+    answers = np.sum([_answer(finished_path(folder, head), images) for folder in teachers], axis=0)
     answers /= answers.sum(axis=1, keepdims=True)
     return np.asarray(
         (1 - head.teacher_weight) * targets + head.teacher_weight * answers, np.float32

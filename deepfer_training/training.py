@@ -114,9 +114,11 @@ def train(
         run_folder: Gets the recipe, versions, logs, checkpoint, the models and a report on each.
         resume: Go on after the last whole epoch of a broken run.
         command: The command that does this, to be recorded.
-        start: Run folder of a finished training of the same network, whose weights this one
-            starts from; None for the weights that the recipe says.
-        teachers: Run folders of finished trainings, for heads with a `teacher_weight`.
+        start: Bundle, or run folder of a finished training, whose weights this one starts from.
+            Its network may be narrower, and is otherwise the same. None for the weights that the
+            recipe says.
+        teachers: Bundles, or run folders of finished trainings, for heads with a
+            `teacher_weight`.
         distribute: One of `distribution.MODES`. All processes take the same arguments, and the
             run folder must be one that they share.
         report: Called with one line an epoch.

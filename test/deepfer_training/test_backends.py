@@ -23,16 +23,24 @@ def recipe(tiny_config: TrainingConfig, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("muon_rate", [0.0, 0.2], ids=["SGD", "Muon"])
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_model_is_learnt_on_every_backend(
-    recipe: Path, tiny_files: tuple[Path, Path], tmp_path: Path, backend: str
+    tiny_config: TrainingConfig,
+    tiny_files: tuple[Path, Path],
+    tmp_path: Path,
+    backend: str,
+    muon_rate: float,
 ) -> None:
     pytest.importorskip(backend)
     import keras
 
     from deepfer_training.run_report import read_log
 
-    run = tmp_path / "run"
+    recipe, run = tmp_path / "tiny.yaml", tmp_path / "run"
+    optimization = dataclasses.replace(tiny_config.optimization, muon_rate=muon_rate)
+    config = dataclasses.replace(tiny_config, optimization=optimization)
+    recipe.write_text(json.dumps(dataclasses.asdict(config)))
     finish(start_training(recipe, tiny_files, run, KERAS_BACKEND=backend))
 
     assert json.loads((run / RUN_FILE).read_text())["backend"] == backend

@@ -220,6 +220,41 @@ def test_a_run_starts_from_another_and_learns_from_it(
         train(config, wrong, run, teachers=[tmp_path / "missing"])
 
 
+def test_a_run_starts_from_the_narrower_network_of_a_bundle(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.networks import build_network, extract_head, start_from
+    from deepfer_training.training import train
+
+    head = HeadConfig(name="wide", votes_weight=0.0)
+    config = dataclasses.replace(
+        tiny_config,
+        heads=(head,),
+        network=dataclasses.replace(tiny_config.network, widths=(10, 24)),
+        optimization=dataclasses.replace(tiny_config.optimization, epochs=1, warmup_epochs=0),
+    )
+
+    network = build_network(config)
+    start_from(network, tiny_bundle, config.heads)
+
+    # At first it answers as the narrow one does, but its new features are there to learn.
+    answers = [
+        predict(KerasPredictor(model), tiny_dataset.images)
+        for model in (tiny_bundle / "model.keras", extract_head(network, config, head))
+    ]
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    kernel = network.get_layer("stage2_block2").conv.get_weights()[0]
+    assert np.all(kernel[:, :, 16:, :16] == 0)
+    assert np.all(np.abs(kernel[..., 16:]).sum(axis=(0, 1, 2)) > 0)
+
+    run = tmp_path / "run"
+    train(config, tiny_dataset, run, start=tiny_bundle, report=lambda line: None)
+    described = json.loads((run / "run.json").read_text())
+    assert described["start"] == "tiny"
+    assert described["builds_on"] == ["deepfer train tiny.yaml"]
+
+
 def test_targets_are_shared_between_labels_and_teachers(
     tiny_run: Path, tiny_dataset: FaceDataset
 ) -> None:
@@ -309,7 +344,7 @@ def test_teachers_are_named_where_the_recipe_wants_them_only(
     [
         (
             {"heads": (HeadConfig("other"),)},
-            r"other\.keras is not a usable .* that has the head other",
+            r"other\.keras is not a usable .* a bundle, or the run .* that has the head other",
         ),
         ({"network": NetworkConfig(0, (8, 8), (2, 2))}, "has another network than the recipe"),
         ({"network": NetworkConfig(0, (8, 16), (2, 3))}, "has another network than the recipe"),

@@ -32,7 +32,7 @@ def describe_training(bundle: dict[str, Any]) -> str:
     ]  # fmt: skip
     if training is not None:
         if "start" in training:
-            rows.append(("started from", f"the run {training['start']}"))
+            rows.append(("started from", f"the weights of {training['start']}"))
         if "teachers" in training:
             rows.append(("teachers", ", ".join(training["teachers"])))
         rows.append(("SHA-256 of the data", f"`{training['data_sha256']}`"))
@@ -89,10 +89,12 @@ def _describe_optimization(optimization: dict[str, Any]) -> list[tuple[str, str]
              f"layers, learning rate {fine_tuning['learning_rate']}"),
             ("weights kept", "of the epoch with the best accuracy on PublicTest"),
         ]  # fmt: skip
+    muon_rate = optimization.get("muon_rate", 0.0)
+    method = f"Muon ({muon_rate} times the rate for convolutions)" if muon_rate else "SGD"
     return [
         ("epochs", f"{optimization['epochs']}, batches of {optimization['batch_size']}"),
-        ("optimizer", f"SGD, Nesterov momentum {optimization['momentum']}, cosine schedule from "
-         f"{optimization['learning_rate']} after {optimization['warmup_epochs']} epochs of "
+        ("optimizer", f"{method}, Nesterov momentum {optimization['momentum']}, cosine schedule "
+         f"from {optimization['learning_rate']} after {optimization['warmup_epochs']} epochs of "
          f"warm-up, decoupled weight decay {optimization['weight_decay']}"),
         ("weights kept", f"moving average, momentum {optimization['ema_momentum']}, of the last "
          "epoch: no checkpoint is picked by its score"),

@@ -210,7 +210,7 @@ def test_the_card_of_a_network_trained_with_adam(tiny_bundle: Path) -> None:
         "mirrored, upside down, rotation",
         "25 % of each target are what the teachers answer",
         "| teachers | big |",
-        "| started from | the run first |",
+        "| started from | the weights of first |",
     ):
         assert text in " ".join(card.split()), text
 

@@ -110,6 +110,10 @@ test_requirement_files() {
   [ "$tests" = test-ros ] || echo requirements/training.txt requirements/backends.txt
   echo requirements/parquet.txt requirements/test.txt
 }
+# Versions that the tests run with, whatever newer ones have been installed. Training needs newer ones.
+system_requirement_files() {
+  [ "$wheels $tests" != "jazzy test-ros" ] || echo requirements/ubuntu-24.04.txt
+}
 
 # The packages of underlay/ that this ROS lacks. A build of our own, put on the path by env.sh, does
 # not count.
@@ -135,7 +139,7 @@ environment_key() { echo "1 $root $ros"; } # the number changes when old environ
 # shellcheck disable=SC2046  # the lists of files are meant to be split
 runtime_key() { { environment_key; cat $(requirement_files); } | digest; }
 # shellcheck disable=SC2046
-test_key() { { runtime_key; cat $(test_requirement_files); } | digest; }
+test_key() { { runtime_key; cat $(test_requirement_files) $(system_requirement_files); } | digest; }
 # The build links to the Python files, so only adding or removing one matters, not its content.
 build_key() {
   {
@@ -289,6 +293,9 @@ if ! tests_are_done; then
   done
   [ "$ros" = wheels ] || options+=(-c "$state/constraints.txt")
   pip_install "${options[@]}"
+  for file in $(system_requirement_files); do
+    pip_install --no-deps -r "$file"
+  done
   mark_done "$tests" "$(test_key)"
 fi
 

@@ -1,7 +1,7 @@
 # make setup   set up everything that deepfer needs, in .venv (runs by itself before the others)
 # make demo    faces and expressions from a webcam or the built-in sample; ARGS="--source FILE"
 # make test    set up the tests too and run them; ARGS="-k tracker"
-# make test-jazzy   build with ROS 2 Jazzy beside it, in .venv-jazzy, and run the tests that concern ROS
+# make test-jazzy   build with ROS 2 Jazzy beside it, in .venv-jazzy, and run the tests of deepfer_ros
 # make check   formatting, lint and types
 # make docs    build the documentation, docs/_build/index.html
 # make bench-peers   compare the speed with that of similar programs; ARGS="--quick"
@@ -30,9 +30,7 @@ test:
 test-jazzy: export ROS_WHEELS = jazzy
 test-jazzy:
 	@scripts/setup.sh --test-ros
-	@. scripts/env.sh && exec python -m pytest test/deepfer_ros test/launch test/underlay \
-	  --ignore test/deepfer_ros/recognition --ignore test/deepfer_ros/bag \
-	  --ignore test/deepfer_ros/bench $(ARGS)
+	@. scripts/env.sh && exec python -m pytest test/deepfer_ros test/launch test/underlay $(ARGS)
 
 check:
 	@scripts/setup.sh --test

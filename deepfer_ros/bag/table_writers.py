@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from deepfer_ros.bag.errors import BagError
 from deepfer_ros.bag.recording import RecordedImage
 from deepfer_ros.recognition.types import FaceEmotion
@@ -89,15 +91,17 @@ def import_pyarrow() -> Any:  # noqa: ANN401 - a module
     """Return the package that Parquet files need.
 
     Raises:
-        BagError: It is not installed.
+        BagError: It is not installed, or does not work with the NumPy that is there.
     """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as err:
+        # ROS up to Kilted needs NumPy 1, which pyarrow has dropped. Its wheels do not tell pip so.
+        wanted = '"pyarrow<26"' if np.__version__.startswith("1.") else "pyarrow"
         raise BagError(
             f"Parquet files need the package pyarrow, which cannot be used ({err}); install it "
-            "with 'pip install pyarrow', or write .csv or .jsonl."
+            f"with 'pip install {wanted}', or write .csv or .jsonl."
         ) from err
     return pyarrow
 

@@ -84,9 +84,15 @@ def test_parquet(tmp_path: Path, faces: int, monkeypatch: pytest.MonkeyPatch) ->
     assert table.to_pylist() == [dict(zip(COLUMNS, VALUES, strict=True))] * faces
 
 
-def test_parquet_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("numpy_version", "wanted"), [("1.26.4", '"pyarrow<26"'), ("2.0.0", "pyarrow")]
+)
+def test_parquet_without_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numpy_version: str, wanted: str
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(BagError, match=r"'pip install pyarrow', or write \.csv or"):
+    monkeypatch.setattr("numpy.__version__", numpy_version)
+    with pytest.raises(BagError, match=rf"'pip install {wanted}', or write \.csv or"):
         ParquetFile(tmp_path / "a.parquet", LABELS)
 
 

@@ -56,6 +56,8 @@ class TestResults:
         if hasattr(cv2.dnn, "readNetFromTFLite"):  # OpenCV 4.7 and later
             assert 0 < stages["classify"]["floor_ms"]
             assert stages["classify"]["floor"] == "arithmetic of the network"
+        else:
+            assert stages["classify"]["floor_ms"] is None
         assert stages["track"]["floor_ms"] is None
         assert {row["stage"] for row in results["messages"]} >= {"from bgr8 message", "to Image"}
         smallest = [row["smallest_face_px"] for row in results["reach"]]

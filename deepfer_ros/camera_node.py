@@ -118,12 +118,13 @@ class CameraNode(Node):
         ),
         **options: Any,  # noqa: ANN401 - whatever rclpy takes
     ) -> None:
-        super().__init__(NODE_NAME, **options)
         self._open_source = open_source
+        # All this exists first: ROS destroys a node that is half made, too.
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="camera")
         self._capture: Future[None] | None = None
         self._source: FrameSource | None = None
+        super().__init__(NODE_NAME, **options)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         declare_parameters(self, CameraParameters)
         parameters = read_parameters(self, CameraParameters)

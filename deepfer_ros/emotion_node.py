@@ -89,9 +89,9 @@ class EmotionNode(ManagedNode):
         load: Callable[[EmotionParameters], Recognizers] | None = None,
         **options: Any,  # noqa: ANN401 - whatever rclpy takes
     ) -> None:
-        super().__init__(NODE_NAME, **options)
         # One for the life of the node: it knows which face ids were given.
         self._load = load or RecognizerLoader()
+        # All this exists first: ROS destroys a node that is half made, too.
         self._recognizers: Recognizers | None = None
         self._stills: StillImageClassifier | None = None
         self._cameras: list[CameraStream] = []
@@ -99,6 +99,7 @@ class EmotionNode(ManagedNode):
         self._worker: LatestFrameWorker[CameraFrame] | None = None
         self._is_finalized = False
         self._failure = ""
+        super().__init__(NODE_NAME, **options)
 
         self.add_on_set_parameters_callback(self._on_set_parameters)
         declare_parameters(self, EmotionParameters)

@@ -57,6 +57,34 @@ class TestSignals:
         assert ("destroyed" in done.stdout) == (moment == "starting")
 
 
+STOPPED_HALF_MADE = """
+import os, runpy, signal
+from rclpy.node import Node
+
+make = Node.__init__
+kept = []  # as something in ROS keeps it now and then
+
+def make_and_stop(node, *arguments, **options):
+    make(node, *arguments, **options)
+    kept.append(node)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+Node.__init__ = make_and_stop
+runpy.run_module("{module}", run_name="__main__")
+"""
+
+
+@pytest.mark.usefixtures("ros_environment")
+@pytest.mark.parametrize("module", ["emotion_node", "camera_node", "web.web_node"])
+def test_every_node_can_be_stopped_while_half_made(module: str) -> None:
+    code = STOPPED_HALF_MADE.format(module=f"deepfer_ros.{module}")
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.usefixtures("ros_environment")
 class TestRefusals:
     @pytest.mark.parametrize("moment", ["before", "making", "starting"])

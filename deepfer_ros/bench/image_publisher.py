@@ -89,6 +89,9 @@ class ImagePublisher(Node):
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - whatever rclpy takes
+        # These exist first: ROS destroys a node that is half made, too.
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher")
         super().__init__(NODE_NAME, **options)
         declare_parameters(self, PublisherParameters)
         self._parameters = read_parameters(self, PublisherParameters)
@@ -103,8 +106,6 @@ class ImagePublisher(Node):
         ]
         self._sent_publisher = self.create_publisher(String, SENT_TOPIC, SENT_QOS)
         self._messages = self._make_messages()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="publisher")
 
     def start(self) -> None:
         """Begin to publish."""

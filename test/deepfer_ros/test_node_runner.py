@@ -75,7 +75,9 @@ runpy.run_module("{module}", run_name="__main__")
 
 
 @pytest.mark.usefixtures("ros_environment")
-@pytest.mark.parametrize("module", ["emotion_node", "camera_node", "web.web_node"])
+@pytest.mark.parametrize(
+    "module", ["emotion_node", "camera_node", "web.web_node", "bench.image_publisher"]
+)
 def test_every_node_can_be_stopped_while_half_made(module: str) -> None:
     code = STOPPED_HALF_MADE.format(module=f"deepfer_ros.{module}")
     done = subprocess.run(

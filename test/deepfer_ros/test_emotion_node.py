@@ -184,7 +184,7 @@ def test_max_rate_leaves_frames_out(make_node: MakeNode, peer: RosPeer) -> None:
     node = make_node(max_rate_hz=0.01)
     node.start()
     with spinning(node):
-        camera = FakeCamera(peer)
+        camera = FakeCamera(peer, node=node)
         camera.send_until_received()
         received = report(node).received
         for count in range(1, 6):

@@ -225,7 +225,7 @@ def test_every_camera_keeps_the_rate_of_its_own(make_node: MakeNode, peer: RosPe
     with spinning(node):
         # The first image of the one takes no turn of the other.
         for name in ("front", "rear"):
-            FakeCamera(peer, prefix=f"{name}/").send_until_received()
+            FakeCamera(peer, prefix=f"{name}/", node=node).send_until_received()
         assert [camera._statistics.report().processed for camera in node._cameras] == [1, 1]
 
 

@@ -180,7 +180,7 @@ def test_rate_is_limited_by_the_wall_clock(make_node: MakeNode, peer: RosPeer) -
     node.start()
     with spinning(node):
         simulation = Simulation(peer, node)
-        camera = FakeCamera(peer)
+        camera = FakeCamera(peer, node=node)
         camera.send_until_received(stamp=simulation.set(1.0))
         for step in range(1, 6):
             # Each would be due by the simulated clock.

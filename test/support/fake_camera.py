@@ -2,6 +2,7 @@
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_peer import RosPeer
@@ -24,11 +25,23 @@ class FakeCamera:
         peer: The node that publishes.
         qos: Quality of service of the images.
         prefix: Begins the names of the topics, for example "front/".
+        node: The node under test, if its very first result must not get lost: it may find the
+            subscription to its results later than the images.
     """
 
-    def __init__(self, peer: RosPeer, qos: QoSProfile = RELIABLE, prefix: str = "") -> None:
+    def __init__(
+        self,
+        peer: RosPeer,
+        qos: QoSProfile = RELIABLE,
+        prefix: str = "",
+        node: Node | None = None,
+    ) -> None:
         self._peer = peer
         self.results: list[EmotionArray] = peer.listen(EmotionArray, f"{prefix}emotions")
+        if node is not None:
+            topic = peer.node.resolve_topic_name(f"{prefix}emotions")
+            (publisher,) = (entry for entry in node.publishers if entry.topic_name == topic)
+            peer.wait_until(publisher.get_subscription_count, f"a subscription to {topic}")
         self._publisher: Publisher = peer.advertise(Image, f"{prefix}image_raw", qos)
         self._name = prefix.rstrip("/") or "camera"
         self._count = 0

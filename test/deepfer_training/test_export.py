@@ -445,6 +445,94 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def _balanced_heads(run: Path) -> list[dict[str, object]]:
+    """Return the heads of a run's recipe with a class balance."""
+    recipe = json.loads((run / "recipe.json").read_text())
+    return [head | {"class_balance": 0.3} for head in recipe["heads"]]
+
+
+def test_class_balance_is_taken_back_in_all_files(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    float_only: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepfer_training import export
+    from deepfer_training.batches import class_frequencies
+    from deepfer_training.calibration import adjust_logits, apply_temperature
+
+    heads = _balanced_heads(tiny_run)
+    run, other = (
+        _other_seed(tiny_run, tmp_path / f"seed{seed}", seed, heads=heads) for seed in (7, 8)
+    )
+    adjustments = iter((0.2, 0.2, 0.0))
+    asked: list[tuple[Any, ...]] = []
+
+    def choose(*arguments: object) -> float:
+        asked.append(arguments)
+        return next(adjustments)
+
+    monkeypatch.setattr(export, "fit_logit_adjustment", choose)
+
+    folder = export.export_bundle(
+        run, tmp_path / "tiny", tiny_dataset, adjust=True, other_seeds=[other]
+    )
+
+    public, training = tiny_dataset.split("PublicTest"), tiny_dataset.split("Training")
+    frequencies = class_frequencies(training.soft_targets(0.5))
+    for labels, probabilities, given, class_balance in asked:
+        np.testing.assert_array_equal(labels, public.labels)
+        assert probabilities.shape == (len(public), 7)
+        np.testing.assert_allclose(given, frequencies)
+        assert class_balance == 0.3
+    bundle = read_bundle(folder)
+    calibration = bundle["provenance"]["calibration"]
+    assert calibration["logit_adjustment"] == 0.2
+    trained = predict(load_predictor(run / "model.keras"), public.images)
+    expected = apply_temperature(
+        adjust_logits(trained, frequencies, 0.2), calibration["temperature"]
+    )
+    for file in ("model.keras", "model.tflite"):
+        given = predict(load_predictor(folder / file), public.images)
+        np.testing.assert_allclose(given, expected, atol=1e-4)
+    assert [model["logit_adjustment"] for model in bundle["seeds"]["models"]] == [0.2, 0.0]
+    card = " ".join((folder / "MODEL_CARD.md").read_text().split())
+    assert "0.2 times the logarithm of each class's frequency in training was added" in card
+    assert "taken back (see Calibration) by 0.2 for seed 7, 0 for seed 8." in card
+
+    # What is in the logits stays there, and is told, when the bundle is exported once more.
+    monkeypatch.undo()
+    monkeypatch.setattr(export, "FORMATS", export.FORMATS[:1])
+    for calibrate in ("none", "fer2013"):
+        again = export.export_bundle(
+            folder, tmp_path / calibrate, tiny_dataset, calibrate=calibrate
+        )
+        described = read_bundle(again)["provenance"]["calibration"]
+        assert described["logit_adjustment"] == 0.2
+
+
+def test_class_balance_that_is_not_there_cannot_be_taken_back(
+    tiny_run: Path, tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    balanced = _other_seed(tiny_run, tmp_path / "balanced", 7, heads=_balanced_heads(tiny_run))
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(tiny_run / "model.keras", bare)
+
+    for source, calibrate, message in (
+        (balanced, "none", "takes labels to fit it on; give --calibrate another value than none"),
+        (bare, "auto", "it came without a record of its training; export it from its run folder"),
+        (tiny_bundle, "auto", "it has been calibrated before; export it from its run folder"),
+        (tiny_run, "auto", "its recipe has a class_balance of 0; leave the option out"),
+    ):
+        with pytest.raises(ExportError, match=rf"from .*model\.keras, but .*{message}"):
+            export_bundle(source, tmp_path / "out", tiny_dataset, calibrate=calibrate, adjust=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_converters_want_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 

@@ -130,6 +130,47 @@ class _Source:
         return "start" in training, len(training.get("teachers", ()))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _CalibrationPlan:
+    """How models are calibrated: all seeds of a recipe alike.
+
+    Attributes:
+        labels: `fer2013`, `ferplus` or `none`.
+        adjust: Whether class balance is taken back first.
+        dataset: Is calibrated on PublicTest; what classes were trained with is in Training.
+    """
+
+    labels: str
+    adjust: bool
+    dataset: FaceDataset
+
+    def calibrate(self, source: _Source) -> tuple[keras.Model, Calibration]:
+        """Return a calibrated copy of a model, or the model itself where nothing is to change."""
+        faces = self.dataset.split("PublicTest")
+        probabilities = predict(KerasPredictor(source.model), faces.images)
+        true_labels = faces.majority_labels() if self.labels == "ferplus" else faces.labels
+        rows = true_labels >= 0
+        true_labels, probabilities = true_labels[rows], probabilities[rows]
+        if self.labels == "none":
+            ece = fit_temperature(true_labels, probabilities).ece_before
+            return source.model, Calibration(1.0, ece, ece)
+        adjustment, offsets = 0.0, None
+        if self.adjust and source.head is not None:
+            targets = self.dataset.split("Training").soft_targets(source.head["votes_weight"])
+            frequencies = class_frequencies(targets)
+            adjustment = fit_logit_adjustment(
+                true_labels, probabilities, frequencies, source.head["class_balance"]
+            )
+            probabilities = adjust_logits(probabilities, frequencies, adjustment)
+            offsets = logit_offsets(frequencies, adjustment)
+        calibration = dataclasses.replace(
+            fit_temperature(true_labels, probabilities), logit_adjustment=adjustment
+        )
+        if calibration.temperature == 1.0 and adjustment == 0.0:
+            return source.model, calibration
+        return fold_calibration(source.model, calibration.temperature, offsets), calibration
+
+
 def export_bundle(
     source: Path,
     output: Path,
@@ -234,7 +275,7 @@ def _write_files(
     folder: Path,
     name: str,
     dataset: FaceDataset,
-    plan: "_CalibrationPlan",
+    plan: _CalibrationPlan,
     without: Collection[str],
     report: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -362,7 +403,7 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
 def _measure_seeds(
     sources: Sequence[_Source],
     dataset: FaceDataset,
-    plan: "_CalibrationPlan",
+    plan: _CalibrationPlan,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return the scores of each seed's model on PrivateTest, each calibrated like the first."""
@@ -458,47 +499,6 @@ def _check_adjustable(source: _Source, calibrate: str) -> None:
     raise ExportError(
         f"--adjust-logits takes back class balance from {source.path}, but {problem}."
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _CalibrationPlan:
-    """How models are calibrated: all seeds of a recipe alike.
-
-    Attributes:
-        labels: `fer2013`, `ferplus` or `none`.
-        adjust: Whether class balance is taken back first.
-        dataset: Is calibrated on PublicTest; what classes were trained with is in Training.
-    """
-
-    labels: str
-    adjust: bool
-    dataset: FaceDataset
-
-    def calibrate(self, source: _Source) -> tuple[keras.Model, Calibration]:
-        """Return a calibrated copy of a model, or the model itself where nothing is to change."""
-        faces = self.dataset.split("PublicTest")
-        probabilities = predict(KerasPredictor(source.model), faces.images)
-        true_labels = faces.majority_labels() if self.labels == "ferplus" else faces.labels
-        rows = true_labels >= 0
-        true_labels, probabilities = true_labels[rows], probabilities[rows]
-        if self.labels == "none":
-            ece = fit_temperature(true_labels, probabilities).ece_before
-            return source.model, Calibration(1.0, ece, ece)
-        adjustment, offsets = 0.0, None
-        if self.adjust and source.head is not None:
-            targets = self.dataset.split("Training").soft_targets(source.head["votes_weight"])
-            frequencies = class_frequencies(targets)
-            adjustment = fit_logit_adjustment(
-                true_labels, probabilities, frequencies, source.head["class_balance"]
-            )
-            probabilities = adjust_logits(probabilities, frequencies, adjustment)
-            offsets = logit_offsets(frequencies, adjustment)
-        calibration = dataclasses.replace(
-            fit_temperature(true_labels, probabilities), logit_adjustment=adjustment
-        )
-        if calibration.temperature == 1.0 and adjustment == 0.0:
-            return source.model, calibration
-        return fold_calibration(source.model, calibration.temperature, offsets), calibration
 
 
 def _choose_examples(training: FaceDataset, recipe: dict[str, Any] | None) -> NDArray[np.uint8]:

@@ -74,13 +74,9 @@ def class_weights(targets: NDArray[np.float32], class_balance: float) -> NDArray
         targets: float32 (N, C), rows sum to 1.
         class_balance: See `HeadConfig`.
     """
-    weights = targets @ class_frequencies(targets) ** -class_balance
+    frequencies = np.maximum(targets.mean(axis=0, dtype=np.float64), 1e-6)
+    weights = targets @ frequencies**-class_balance
     return np.asarray(weights / weights.mean(), np.float32)
-
-
-def class_frequencies(targets: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the share of each class in targets (N, C), float64 (C,), all above 0."""
-    return np.maximum(targets.mean(axis=0, dtype=np.float64), 1e-6)
 
 
 def watched_labels(votes_weight: float, *, has_votes: bool) -> str:

@@ -229,13 +229,6 @@ def evaluate(
     help="Labels for which the probabilities shall be right.",
 )
 @click.option(
-    "--adjust-logits",
-    "adjust",
-    is_flag=True,
-    help="Take back as much of the recipe's class balance as makes the model most accurate on "
-    "PublicTest without lowering its macro-F1 there.",
-)
-@click.option(
     "--without",
     multiple=True,
     type=click.Choice(["float16", "int8", "onnx"]),
@@ -258,7 +251,6 @@ def export(
     data: Path,
     ferplus: Path | None,
     calibrate: str,
-    adjust: bool,
     without: tuple[str, ...],
     other_seeds: tuple[Path, ...],
     replace: bool,
@@ -280,8 +272,6 @@ def export(
     words += _data_options(data, ferplus)
     if calibrate != "auto":
         words += ["--calibrate", calibrate]
-    if adjust:
-        words += ["--adjust-logits"]
     for name in without:
         words += ["--without", name]
     for other in other_seeds:
@@ -294,7 +284,6 @@ def export(
                 output,
                 dataset,
                 calibrate=calibrate,
-                adjust=adjust,
                 without=without,
                 other_seeds=other_seeds,
                 replace=replace,

@@ -1,6 +1,5 @@
 """Turn a trained model into a bundle: Keras, LiteRT and ONNX files, description, model card."""
 
-import dataclasses
 import os
 import platform
 import shlex
@@ -17,15 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer_training.archives import VOTE_TABLES
-from deepfer_training.batches import class_frequencies, meant_labels, watched_labels
-from deepfer_training.calibration import (
-    Calibration,
-    adjust_logits,
-    fit_logit_adjustment,
-    fit_temperature,
-    fold_calibration,
-    logit_offsets,
-)
+from deepfer_training.batches import meant_labels, watched_labels
+from deepfer_training.calibration import Calibration, fit_temperature, fold_temperature
 from deepfer_training.conversion import (
     convert_to_float16,
     convert_to_float32,
@@ -113,7 +105,7 @@ class _Source:
     training: dict[str, Any] | None
     head: dict[str, Any] | None
     calibration: dict[str, Any] | None
-    """What is told about the calibration in its logits, if it comes from a bundle."""
+    """What is told about the temperature in its logits, if it comes from a bundle."""
 
     @property
     def seed(self) -> int | None:
@@ -130,54 +122,12 @@ class _Source:
         return "start" in training, len(training.get("teachers", ()))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _CalibrationPlan:
-    """How models are calibrated: all seeds of a recipe alike.
-
-    Attributes:
-        labels: `fer2013`, `ferplus` or `none`.
-        adjust: Whether class balance is taken back first.
-        dataset: Is calibrated on PublicTest; what classes were trained with is in Training.
-    """
-
-    labels: str
-    adjust: bool
-    dataset: FaceDataset
-
-    def calibrate(self, source: _Source) -> tuple[keras.Model, Calibration]:
-        """Return a calibrated copy of a model, or the model itself where nothing is to change."""
-        faces = self.dataset.split("PublicTest")
-        probabilities = predict(KerasPredictor(source.model), faces.images)
-        true_labels = faces.majority_labels() if self.labels == "ferplus" else faces.labels
-        rows = true_labels >= 0
-        true_labels, probabilities = true_labels[rows], probabilities[rows]
-        if self.labels == "none":
-            ece = fit_temperature(true_labels, probabilities).ece_before
-            return source.model, Calibration(1.0, ece, ece)
-        adjustment, offsets = 0.0, None
-        if self.adjust and source.head is not None:
-            targets = self.dataset.split("Training").soft_targets(source.head["votes_weight"])
-            frequencies = class_frequencies(targets)
-            adjustment = fit_logit_adjustment(
-                true_labels, probabilities, frequencies, source.head["class_balance"]
-            )
-            probabilities = adjust_logits(probabilities, frequencies, adjustment)
-            offsets = logit_offsets(frequencies, adjustment)
-        calibration = dataclasses.replace(
-            fit_temperature(true_labels, probabilities), logit_adjustment=adjustment
-        )
-        if calibration.temperature == 1.0 and adjustment == 0.0:
-            return source.model, calibration
-        return fold_calibration(source.model, calibration.temperature, offsets), calibration
-
-
 def export_bundle(
     source: Path,
     output: Path,
     dataset: FaceDataset,
     *,
     calibrate: str = "auto",
-    adjust: bool = False,
     without: Collection[str] = (),
     other_seeds: Sequence[Path] = (),
     replace: bool = False,
@@ -186,7 +136,7 @@ def export_bundle(
 ) -> Path:
     """Write a bundle whose files are all checked against the trained model.
 
-    Everything is decided on PublicTest: the calibration, and whether a file is good enough.
+    Everything is decided on PublicTest: the temperature, and whether a file is good enough.
     PrivateTest is only measured, for the model card.
 
     Args:
@@ -194,7 +144,6 @@ def export_bundle(
         output: Folder of the bundle; its name is the bundle's name.
         dataset: FER-2013, with or without FER+ votes.
         calibrate: One of `CALIBRATION_LABELS`.
-        adjust: Take back as much of the class balance as `calibration.fit_logit_adjustment` says.
         without: Names of the `OPTIONAL_FORMATS` that are left out of the folder. They are
             measured for the card all the same, and may lose what they like.
         other_seeds: Models that the same recipe made from other seeds, like `source`. The card
@@ -208,8 +157,8 @@ def export_bundle(
 
     Raises:
         DatasetError: The data set lacks a split, or votes that are asked for.
-        ExportError: The output exists, a file loses too much, another seed's model is not of
-            the same recipe, or a model has no class balance to take back; nothing is written then.
+        ExportError: The output exists, a file loses too much, or another seed's model is not of
+            the same recipe; nothing is written then.
         ModelFileError: The source is not a trained model.
         RunError: The run folder's files are damaged.
     """
@@ -225,12 +174,6 @@ def export_bundle(
     trained = _read_source(source)
     others = [_read_source(other) for other in other_seeds]
     _check_same_recipe([trained, *others])
-    if adjust:
-        for model in (trained, *others):
-            _check_adjustable(model, calibrate)
-    plan = _CalibrationPlan(
-        choose_calibration_labels(calibrate, trained.head, dataset), adjust, dataset
-    )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
@@ -240,9 +183,9 @@ def export_bundle(
             "written."
         ) from err
     try:
-        bundle = _write_files(trained, folder, output.name, dataset, plan, without, report)
+        bundle = _write_files(trained, folder, output.name, dataset, calibrate, without, report)
         if others:
-            bundle["seeds"] = _measure_seeds([trained, *others], dataset, plan, report)
+            bundle["seeds"] = _measure_seeds([trained, *others], dataset, calibrate, report)
         bundle["provenance"]["export"] |= {"output": shown_path(output), "command": command}
         bundle["charts"] = write_charts(bundle, folder)
         (folder / BUNDLE_FILE).write_text(format_json(bundle), encoding="utf-8")
@@ -275,14 +218,15 @@ def _write_files(
     folder: Path,
     name: str,
     dataset: FaceDataset,
-    plan: _CalibrationPlan,
+    calibrate: str,
     without: Collection[str],
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write model files into `folder` and return their description."""
     faces = {split: dataset.split(split) for split in ("PublicTest", "PrivateTest")}
     report("Calibrating on PublicTest")
-    model, calibration = plan.calibrate(trained)
+    calibration_labels = choose_calibration_labels(calibrate, trained.head, dataset)
+    model, calibration = _calibrate(trained.model, faces["PublicTest"], calibration_labels)
     model.save(folder / KERAS_FILE)
     examples = _choose_examples(dataset.split("Training"), trained.recipe)
     for export_format in FORMATS:
@@ -299,7 +243,7 @@ def _write_files(
         evaluations = _evaluate_files(files, split_faces, split)
         if split == "PublicTest":
             has_votes = dataset.votes is not None
-            labels = meant_labels(trained.head, plan.labels, has_votes=has_votes)
+            labels = meant_labels(trained.head, calibration_labels, has_votes=has_votes)
             _check_losses(evaluations, labels, without)
         for file, evaluation in evaluations.items():
             metrics[file][split] = evaluation.to_json()
@@ -323,7 +267,7 @@ def _write_files(
             "head": trained.head,
             "training": trained.training,
             "data": _describe_data(dataset),
-            "calibration": _describe_calibration(trained, plan.labels, calibration),
+            "calibration": _describe_calibration(trained, calibration_labels, calibration),
             "export": {"machine": _machine(), "versions": _versions()},
         },
     }
@@ -344,18 +288,15 @@ def _describe_data(dataset: FaceDataset) -> dict[str, Any]:
 def _describe_calibration(
     trained: _Source, labels: str, calibration: Calibration
 ) -> dict[str, Any]:
-    """Return what a bundle says about the calibration in its model's logits."""
+    """Return what a bundle says about the temperature in its model's logits."""
     before = trained.calibration
     if before is not None and labels == "none":
-        # What the source was given is still in its logits.
+        # The temperature that the source was given is still in its logits.
         return before
-    # Bundles that were made before there was an adjustment do not speak of it.
-    adjustment = (before or {}).get("logit_adjustment", 0.0) + calibration.logit_adjustment
     temperature = calibration.temperature * (1.0 if before is None else before["temperature"])
     return {
         "labels": labels,
         "split": "PublicTest",
-        "logit_adjustment": adjustment,
         "temperature": round(temperature, 4),
         "ece_before": round(calibration.ece_before, 6),
         "ece_after": round(calibration.ece_after, 6),
@@ -403,20 +344,21 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
 def _measure_seeds(
     sources: Sequence[_Source],
     dataset: FaceDataset,
-    plan: _CalibrationPlan,
+    calibrate: str,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return the scores of each seed's model on PrivateTest, each calibrated like the first."""
-    faces = dataset.split("PrivateTest")
+    calibration_faces, faces = dataset.split("PublicTest"), dataset.split("PrivateTest")
+    labels = choose_calibration_labels(calibrate, sources[0].head, dataset)
     models, evaluations = [], []
     for source in sources:
         report(f"Measuring seed {source.seed} on PrivateTest")
-        model, calibration = plan.calibrate(source)
+        model, _ = _calibrate(source.model, calibration_faces, labels)
         probabilities = predict(KerasPredictor(model), faces.images)
         evaluation = label_sets_to_json(score_label_sets(faces, probabilities))
         evaluations.append(evaluation)
         models.append(
-            {"seed": source.seed, "logit_adjustment": calibration.logit_adjustment}
+            {"seed": source.seed}
             | {
                 label_set: scores
                 for label_set in LABEL_SETS
@@ -479,26 +421,19 @@ def _load_keras_model(path: Path) -> keras.Model:
     return model
 
 
-def _check_adjustable(source: _Source, calibrate: str) -> None:
-    """Refuse a model of whose class balance nothing can be taken back.
-
-    Raises:
-        ExportError: It has none, nobody knows, it was taken back before, or there is nothing to
-            fit it on.
-    """
-    if calibrate == "none":
-        problem = "that takes labels to fit it on; give --calibrate another value than none"
-    elif source.head is None:
-        problem = "it came without a record of its training; export it from its run folder"
-    elif source.calibration is not None:
-        problem = "it has been calibrated before; export it from its run folder"
-    elif source.head["class_balance"] == 0:
-        problem = "its recipe has a class_balance of 0; leave the option out"
-    else:
-        return
-    raise ExportError(
-        f"--adjust-logits takes back class balance from {source.path}, but {problem}."
-    )
+def _calibrate(
+    model: keras.Model, faces: FaceDataset, labels: str
+) -> tuple[keras.Model, Calibration]:
+    probabilities = predict(KerasPredictor(model), faces.images)
+    true_labels = faces.majority_labels() if labels == "ferplus" else faces.labels
+    rows = true_labels >= 0
+    calibration = fit_temperature(true_labels[rows], probabilities[rows])
+    if labels == "none":
+        before = calibration.ece_before
+        return model, Calibration(1.0, before, before)
+    if calibration.temperature == 1.0:
+        return model, calibration
+    return fold_temperature(model, calibration.temperature), calibration
 
 
 def _choose_examples(training: FaceDataset, recipe: dict[str, Any] | None) -> NDArray[np.uint8]:

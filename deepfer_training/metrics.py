@@ -107,7 +107,9 @@ def score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scor
         images=len(labels),
         accuracy=float(accuracy_score(labels, predictions)),
         accuracy_interval=intervals.accuracy,
-        macro_f1=macro_f1(labels, probabilities),
+        macro_f1=float(
+            f1_score(labels, predictions, labels=classes, average="macro", zero_division=0)
+        ),
         macro_f1_interval=intervals.macro_f1,
         ece=expected_calibration_error(labels, probabilities),
         ece_interval=intervals.ece,
@@ -125,17 +127,6 @@ def score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scor
         ),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
-
-
-def macro_f1(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
-    """Return the mean of the classes' F1, 0 to 1; a class that never occurs counts as 0.
-
-    Args:
-        labels: (N,), index of the true class.
-        probabilities: (N, C), rows sum to 1.
-    """
-    classes, predictions = np.arange(probabilities.shape[1]), probabilities.argmax(axis=1)
-    return float(f1_score(labels, predictions, labels=classes, average="macro", zero_division=0))
 
 
 def expected_calibration_error(

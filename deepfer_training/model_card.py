@@ -323,21 +323,12 @@ _SCORE_NAMES = {
 def _seeds(seeds: dict[str, Any], bundle: dict[str, Any]) -> str:
     summary, models = seeds["summary"], seeds["models"]
     recipe = bundle["provenance"]["recipe"]
-    adjustments = [model.get("logit_adjustment", 0.0) for model in models]
-    adjusted, differs = "", "calibration error"
-    if any(adjustments):
-        listed = ", ".join(
-            f"{adjustment:g} for seed {model['seed']}"
-            for adjustment, model in zip(adjustments, models, strict=True)
-        )
-        adjusted = f" Class balance was taken back (see Calibration) by {listed}."
-        differs = "score"
     text = fill_paragraph(
         f"The same recipe, trained {len(models)} times, each from another seed (initial weights, "
         "order, augmentation), each calibrated alike and measured on "
         f"{seeds['split']} in one pass. This bundle holds seed {recipe['seed']}. Mean ± standard "
-        f"deviation, and the smallest and largest value.{adjusted} (The command below takes the "
-        f"models as they were trained, before calibration, so that it gives another {differs}.)"
+        "deviation, and the smallest and largest value. (The command below takes the models as "
+        "they were trained, before calibration, so that it gives another calibration error.)"
     )
     rows = [
         (
@@ -397,14 +388,6 @@ def _calibration(bundle: dict[str, Any], reported: dict[str, Any], command: str)
             f"The logits are divided by {calibration['temperature']}, fitted on PublicTest for "
             f"{names[calibration['labels']]}: the expected calibration error there went from "
             f"{calibration['ece_before']:.3f} to {calibration['ece_after']:.3f}."
-        )
-    adjustment = calibration.get("logit_adjustment", 0.0)
-    if adjustment > 0:
-        how = (
-            f"{adjustment:g} times the logarithm of each class's frequency in training was added "
-            "to its logit (logit adjustment, Menon et al. 2020, arXiv:2007.07314). That takes "
-            "back a part of the class balance: as much as made the model most accurate on "
-            f"PublicTest without lowering the macro-F1 there. {how}"
         )
     text = fill_paragraph(
         f"{how} On {_SPLIT} it is {reported['ece']:.3f} against the original labels{votes} "

@@ -52,10 +52,6 @@ def test_train_evaluate_and_export_as_a_user_would(
         "deepfer export run --output tiny --data fer2013.csv --ferplus fer2013new.csv"
     )
 
-    refused = _run(export, run, "--output", tmp_path / "other", "--adjust-logits", *data)
-    assert refused.exit_code == 1
-    assert "its recipe has a class_balance of 0; leave the option out." in refused.stderr
-
     evaluated = _run(evaluate, bundle, *data, "--json", "--robustness", "--tta")
     assert evaluated.exit_code == 0, evaluated.output
     (line,) = evaluated.stdout.splitlines()

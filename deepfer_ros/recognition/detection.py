@@ -108,16 +108,7 @@ def load_detector(
         DetectorError: The name is unknown, the detector is not available, or its file is not
             usable.
     """
-    if name not in DETECTOR_NAMES:
-        raise DetectorError(
-            f"Unknown detector '{name}'; choose one of {', '.join(DETECTOR_NAMES)}."
-        )
-    statuses = detector_statuses(yunet_file)
-    candidates = [status for status in statuses if name in ("auto", status.name)]
-    chosen = next((status.name for status in candidates if status.available), None)
-    if chosen is None:
-        reasons = "; ".join(f"{status.name}: {status.reason}" for status in candidates)
-        raise DetectorError(f"Detector '{name}' is not available ({reasons}).")
+    chosen = _choose_detector(name, yunet_file)
     if chosen == "haar":
         return HaarDetector(max_side_px=max_side_px)
     return YuNetDetector(
@@ -127,6 +118,21 @@ def load_detector(
         max_side_px=max_side_px,
         threads=threads,
     )
+
+
+def check_detector(name: str, *, yunet_file: Path | None = None) -> None:
+    """Check that a detector can be loaded, for little: LiteRT is not started.
+
+    Args:
+        name: See `load_detector`.
+        yunet_file: See `load_detector`.
+
+    Raises:
+        DetectorError: See `load_detector`.
+    """
+    chosen = _choose_detector(name, yunet_file)
+    if chosen != "haar":
+        _read_weights(chosen, yunet_file)
 
 
 class YuNetDetector:
@@ -196,6 +202,25 @@ class HaarDetector:
         boxes = np.asarray(found, np.float32).reshape(-1, 4)
         landmarks = np.full((len(boxes), _LANDMARK_COUNT, 2), np.nan)
         return _detections(boxes, landmarks, np.ones(len(boxes)))
+
+
+def _choose_detector(name: str, yunet_file: Path | None) -> str:
+    """Return the name of the detector that is meant, which is available.
+
+    Raises:
+        DetectorError: The name is unknown, or there is none.
+    """
+    if name not in DETECTOR_NAMES:
+        raise DetectorError(
+            f"Unknown detector '{name}'; choose one of {', '.join(DETECTOR_NAMES)}."
+        )
+    statuses = detector_statuses(yunet_file)
+    candidates = [status for status in statuses if name in ("auto", status.name)]
+    chosen = next((status.name for status in candidates if status.available), None)
+    if chosen is None:
+        reasons = "; ".join(f"{status.name}: {status.reason}" for status in candidates)
+        raise DetectorError(f"Detector '{name}' is not available ({reasons}).")
+    return chosen
 
 
 def _detect_reduced(

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
@@ -22,7 +23,13 @@ from deepfer_ros.parameter_table import (
     parameter,
     read_parameters,
 )
-from deepfer_ros.recognition.detection import DETECTOR_NAMES
+from deepfer_ros.recognition.detection import (
+    DETECTOR_NAMES,
+    check_detector,
+    detector_statuses,
+)
+from deepfer_ros.recognition.errors import DetectorError, ModelError
+from deepfer_ros.recognition.model_bundle import load_bundle
 from deepfer_ros.web.access import AccessError, is_loopback, make_token, own_names
 from deepfer_ros.web.assembly import LiveServer, WebOptions
 from deepfer_ros.web.ros_cameras import RosCameras, RosImageSink
@@ -85,6 +92,8 @@ class WebNode(Node):
 
     Raises:
         AccessError: The server cannot listen, or not safely.
+        ModelError: The model for uploads is missing or damaged.
+        DetectorError: The detector that was chosen for uploads is not available.
     """
 
     def __init__(self) -> None:
@@ -94,6 +103,7 @@ class WebNode(Node):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         declare_parameters(self, WebParameters)
         self._options = parameters = read_parameters(self, WebParameters)
+        _check_uploads(parameters)
         certificate = _certificate(parameters)
         self._token = _choose_token(parameters)
         self._scheme = "https" if certificate else "http"
@@ -144,6 +154,21 @@ class WebNode(Node):
         changes = {parameter.name: parameter.value for parameter in parameters}
         fault = find_fault(WebParameters, changes)
         return SetParametersResult(successful=fault is None, reason=fault or "")
+
+
+def _check_uploads(parameters: WebParameters) -> None:
+    """Check what was chosen for uploads; the process that loads it starts with the first of them.
+
+    Raises:
+        ModelError: The model is missing or damaged.
+        DetectorError: The detector is not available, or its file is not usable. Where nothing was
+            chosen and no detector is available, the page serves without uploads.
+    """
+    load_bundle(parameters.model)
+    yunet_file = Path(parameters.yunet_file) if parameters.yunet_file else None
+    statuses = detector_statuses(yunet_file)
+    if parameters.detector != "auto" or any(status.available for status in statuses):
+        check_detector(parameters.detector, yunet_file=yunet_file)
 
 
 def _certificate(parameters: WebParameters) -> Certificate | None:
@@ -199,7 +224,13 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 after an ordinary end, 1 if the node could not start.
     """
-    return run_node(NODE_NAME, WebNode, parameters=WebParameters, args=args, errors=(AccessError,))
+    return run_node(
+        NODE_NAME,
+        WebNode,
+        parameters=WebParameters,
+        args=args,
+        errors=(AccessError, DetectorError, ModelError),
+    )
 
 
 if __name__ == "__main__":

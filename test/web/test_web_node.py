@@ -192,6 +192,13 @@ def refused(arguments: list[str], log_path: Path) -> str:
         ),
         pytest.param(["port:=70000"], "70000", id="port out of range"),
         pytest.param(["detector:=magic"], "detector must be one of", id="unknown detector"),
+        pytest.param(["model:=/missing"], "'/missing' is neither a bundle", id="no model"),
+        pytest.param(["yunet_file:=/missing"], "YuNet file /missing does not", id="no YuNet file"),
+        pytest.param(
+            ["yunet_file:=/dev/null", "-p", "detector:=yunet"],
+            "YuNet file /dev/null does not exist",
+            id="device instead of a YuNet file",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_a_sentence(

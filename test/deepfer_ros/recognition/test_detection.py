@@ -12,6 +12,7 @@ from deepfer_ros.recognition import detection
 from deepfer_ros.recognition.detection import (
     FaceDetector,
     HaarDetector,
+    check_detector,
     detector_statuses,
     load_detector,
 )
@@ -168,8 +169,17 @@ def test_haar_needs_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_that_is_not_yunet_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "wrong.onnx"
     path.write_bytes(content)
-    with pytest.raises(DetectorError, match=r"wrong\.onnx is not a YuNet model"):
-        load_detector("yunet", yunet_file=path)
+    for use in (load_detector, check_detector):
+        with pytest.raises(DetectorError, match=r"wrong\.onnx is not a YuNet model"):
+            use("yunet", yunet_file=path)
+
+
+@pytest.mark.parametrize("name", ["auto", "yunet", "haar"])
+def test_a_detector_can_be_checked_without_loading_it(
+    monkeypatch: pytest.MonkeyPatch, yunet_path: Path, name: str
+) -> None:
+    monkeypatch.setattr(detection, "YuNetNetwork", None)
+    check_detector(name, yunet_file=yunet_path)
 
 
 def test_memory_does_not_grow(detector: FaceDetector, astronaut_bgr: NDArray[np.uint8]) -> None:

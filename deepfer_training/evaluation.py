@@ -350,7 +350,7 @@ def _overview_to_json(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _to_json(value: float | Interval) -> Any:  # noqa: ANN401 - a number or a list of two
+def _to_json(value: float | Interval | None) -> Any:  # noqa: ANN401 - a number or a list of two
     return [_rounded(bound) for bound in value] if isinstance(value, tuple) else _rounded(value)
 
 

@@ -132,7 +132,7 @@ def _classes(title: str, scores: Scores) -> Table:
             label,
             _with_interval(entry.precision, entry.precision_interval),
             _with_interval(entry.recall, entry.recall_interval),
-            f"{entry.f1:.3f}",
+            "-" if entry.f1 is None else f"{entry.f1:.3f}",
             str(entry.images),
         )
     return table
@@ -160,7 +160,9 @@ def _robustness(evaluation: Evaluation) -> Table:
     return table
 
 
-def _with_interval(value: float, interval: tuple[float, float]) -> str:
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return "-"
     return f"{value:.3f} ({interval[0]:.3f}-{interval[1]:.3f})"
 
 

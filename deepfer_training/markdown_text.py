@@ -20,6 +20,6 @@ def fill_paragraph(text: str) -> str:
     return filled.replace("\u00a0", " ")
 
 
-def format_percent(share: float, digits: int = 1) -> str:
-    """Return a share of 1 as a percentage."""
-    return f"{100 * share:.{digits}f} %"
+def format_percent(share: float | None, digits: int = 1) -> str:
+    """Return a share of 1 as a percentage, or a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
-    f1_score,
     precision_recall_fscore_support,
 )
 
@@ -21,22 +20,23 @@ Interval: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """Scores of one class, each from 0 to 1; 0 where nothing can be divided.
+    """Scores of one class, each from 0 to 1.
 
     Attributes:
-        precision: Share of the pictures called this class that are of this class.
+        precision: Share of the pictures called this class that are of this class; 0 if none is
+            called so.
         precision_interval: Its 95 % bootstrap interval.
-        recall: Share of the pictures of this class that are called so.
-        recall_interval: Its 95 % bootstrap interval.
-        f1: Harmonic mean of the two.
+        recall: Share of the pictures of this class that are called so; None without pictures.
+        recall_interval: Its 95 % bootstrap interval; None without pictures.
+        f1: Harmonic mean of the two, 0 where both are; None without pictures.
         images: Number of pictures of this class.
     """
 
     precision: float
     precision_interval: Interval
-    recall: float
-    recall_interval: Interval
-    f1: float
+    recall: float | None
+    recall_interval: Interval | None
+    f1: float | None
     images: int
 
 
@@ -67,7 +67,7 @@ class Scores:
         images: Number of pictures.
         accuracy: Share of pictures whose most probable class is the label.
         accuracy_interval: Its 95 % bootstrap interval.
-        macro_f1: Mean of the classes' F1.
+        macro_f1: Mean of the F1 of the classes that have pictures.
         macro_f1_interval: Its 95 % bootstrap interval.
         ece: Expected calibration error in 15 bins of equal width (Guo et al. 2017,
             arXiv:1706.04599).
@@ -107,9 +107,7 @@ def score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scor
         images=len(labels),
         accuracy=float(accuracy_score(labels, predictions)),
         accuracy_interval=intervals.accuracy,
-        macro_f1=float(
-            f1_score(labels, predictions, labels=classes, average="macro", zero_division=0)
-        ),
+        macro_f1=float(f1[support > 0].mean()),
         macro_f1_interval=intervals.macro_f1,
         ece=expected_calibration_error(labels, probabilities),
         ece_interval=intervals.ece,
@@ -118,9 +116,9 @@ def score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Scor
             ClassScores(
                 float(precision[i]),
                 intervals.precision[i],
-                float(recall[i]),
-                intervals.recall[i],
-                float(f1[i]),
+                float(recall[i]) if support[i] else None,
+                intervals.recall[i] if support[i] else None,
+                float(f1[i]) if support[i] else None,
                 int(support[i]),
             )
             for i in classes
@@ -231,7 +229,7 @@ def _bootstrap_intervals(
     hits = counts.diagonal(axis1=1, axis2=2)
     of_class, called = counts.sum(axis=2), counts.sum(axis=1)
     # F1 is hits over the mean of "is this class" and "is called this class".
-    f1 = hits / np.maximum((of_class + called) / 2, 1)
+    f1 = (hits / np.maximum((of_class + called) / 2, 1))[:, np.unique(labels)]
     # Chance alone makes bins look off: resampling adds to the error what the sample added before,
     # so that these bounds are mirrored at the estimate (the "basic" bootstrap).
     ece = float(np.abs(np.bincount(bin_numbers, weights=gaps)).sum() / picture_count)

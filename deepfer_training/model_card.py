@@ -412,9 +412,7 @@ def _robustness(reported: dict[str, Any], command: str) -> str:
         (
             change,
             format_percent(values["accuracy"]),
-            "-"
-            if values["ferplus_accuracy"] is None
-            else format_percent(values["ferplus_accuracy"]),
+            format_percent(values["ferplus_accuracy"]),
         )
         for change, values in reported.get("robustness", {}).items()
     ]
@@ -442,7 +440,8 @@ def _failures(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
     meant = _scores_on(reported, label_set) or reported
     recall = meant["recall"]
     labels = list(recall)
-    weakest = sorted(labels, key=lambda label: recall[label])[:3]
+    shown = [label for label in labels if recall[label] is not None]
+    weakest = sorted(shown, key=lambda label: float(recall[label]))[:3]
     lines = [
         f"- {label.capitalize()} is recognised in {format_percent(recall[label])} of the "
         f"{sum(meant['confusion'][labels.index(label)])} pictures; "
@@ -479,9 +478,8 @@ def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
     others = sorted(
         (other for other in labels if other != label), key=lambda other: -row[labels.index(other)]
     )
-    total = max(sum(row), 1)
     return "it is taken for " + " and ".join(
-        f"{other} in {format_percent(row[labels.index(other)] / total)}" for other in others[:2]
+        f"{other} in {format_percent(row[labels.index(other)] / sum(row))}" for other in others[:2]
     )
 
 

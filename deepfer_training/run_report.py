@@ -83,8 +83,8 @@ def _report_head(run_folder: Path, head: HeadConfig, validation: FaceDataset) ->
         "classes": {
             label: {
                 "precision": round(entry.precision, 6),
-                "recall": round(entry.recall, 6),
-                "f1": round(entry.f1, 6),
+                "recall": None if entry.recall is None else round(entry.recall, 6),
+                "f1": None if entry.f1 is None else round(entry.f1, 6),
                 "images": entry.images,
             }
             for label, entry in zip(LABELS, scores.classes, strict=True)

@@ -46,9 +46,8 @@ def read_scores(evaluation: Mapping[str, Any], label_set: str) -> dict[str, floa
     found = {name: scores[name] for name in SCORES if name in scores}
     if "recall" in scores:
         # Classes without a picture have no recall.
-        sizes = [sum(row) for row in scores["confusion"]]
-        recalls = zip(scores["recall"].values(), sizes, strict=True)
-        found["worst_recall"] = min(recall for recall, size in recalls if size)
+        recalls = scores["recall"].values()
+        found["worst_recall"] = min(recall for recall in recalls if recall is not None)
     return found
 
 

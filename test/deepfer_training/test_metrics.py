@@ -27,8 +27,11 @@ def test_scores_of_known_predictions() -> None:
     first, second, third = scores.classes
     assert (first.precision, first.recall, first.f1, first.images) == (0.75, 0.75, 0.75, 4)
     assert (second.precision, second.recall, second.f1, second.images) == (0.5, 0.5, 0.5, 2)
-    assert (third.precision, third.recall, third.f1, third.images) == (0, 0, 0, 0)
-    assert scores.macro_f1 == pytest.approx((0.75 + 0.5) / 3)
+    # A class without pictures has no recall, and no part in the mean of F1.
+    assert (third.precision, third.recall, third.f1, third.images) == (0, None, None, 0)
+    assert third.recall_interval is None
+    assert scores.macro_f1 == pytest.approx((0.75 + 0.5) / 2)
+    assert scores.macro_f1_interval[0] < scores.macro_f1 < scores.macro_f1_interval[1]
     # All are sure, a third is wrong.
     assert scores.ece == pytest.approx(2 / 6)
 

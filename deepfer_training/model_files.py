@@ -59,6 +59,10 @@ def find_model(model: str | Path) -> ModelFile:
     Raises:
         ModelFileError: There is no such model, or its bundle is wrong or does not fit the file.
     """
+    names = shipped_models()
+    # Before a folder of that name, as in the runtime.
+    if str(model) in names:
+        return _model_in(names[str(model)])
     path = Path(model).expanduser()
     if path.is_dir():
         return _model_in(path)
@@ -66,9 +70,6 @@ def find_model(model: str | Path) -> ModelFile:
         return describe_model_file(path)
     if path.exists():
         raise ModelFileError(f"{path} is neither a folder nor a {MODEL_FILE_HELP}.")
-    names = shipped_models()
-    if str(model) in names:
-        return _model_in(names[str(model)])
     raise ModelFileError(
         f"Model '{model}' is neither an existing file or folder nor a bundle that comes with "
         f"deepfer ({', '.join(sorted(names)) or 'none is installed'})."

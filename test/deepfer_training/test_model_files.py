@@ -38,10 +38,16 @@ def test_a_bundle_is_found(bundle: Path, file: str) -> None:
     assert find_model(bundle / file) == ModelFile(bundle / "model.tflite", "tiny", LABELS, 0.25)
 
 
-def test_a_shipped_bundle_is_found_by_name() -> None:
+def test_a_shipped_bundle_is_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for name, folder in shipped_models().items():
         assert find_model(name).path == folder / "model.tflite"
         assert find_model(name).name == name
+        # Where a command is run must not decide about its model.
+        Path(name).mkdir()
+        assert find_model(name).path == folder / "model.tflite"
 
 
 @pytest.mark.parametrize("name", ["mine.tflite", "mine.keras", "mine.onnx"])

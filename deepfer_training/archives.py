@@ -62,7 +62,7 @@ def open_table(path: Path, known: tuple[str, ...]) -> Iterator[IO[str]]:
         ):
             yield text
     except (*_DAMAGE, UnicodeDecodeError) as err:
-        raise DatasetError(f"Cannot read {path}: {_reason(err)}.") from err
+        raise _cannot_read(path, err) from err
 
 
 def find_table(path: Path, known: tuple[str, ...]) -> str | None:
@@ -111,7 +111,19 @@ def read_pictures(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             if name.suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(name):
                 yield name, read()
     except _DAMAGE as err:
-        raise DatasetError(f"Cannot read {path}: {_reason(err)}.") from err
+        raise _cannot_read(path, err) from err
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return all files below a folder, in the order of their names.
+
+    Links are followed; one that leads back to a folder that it lies in is left out. A link that
+    leads nowhere counts as a file, so that it is missed when it is read.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    return sorted(_walk(folder, frozenset()))
 
 
 @contextlib.contextmanager
@@ -134,13 +146,13 @@ def _list_names(path: Path) -> list[PurePosixPath]:
     try:
         return [name for name, _ in _list_files(path) if not _is_hidden(name)]
     except _DAMAGE as err:
-        raise DatasetError(f"Cannot read {path}: {_reason(err)}.") from err
+        raise _cannot_read(path, err) from err
 
 
 def _list_files(path: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
     """Yield each file's name, and a function that reads it before the next one is asked for."""
     if path.is_dir():
-        for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        for file in list_files(path):
             yield PurePosixPath(file.relative_to(path).as_posix()), file.read_bytes
     elif path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
@@ -154,6 +166,17 @@ def _list_files(path: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]
                 content = tar.extractfile(member) if member.isfile() else None
                 if content is not None:
                     yield PurePosixPath(member.name), content.read
+
+
+def _walk(folder: Path, around: frozenset[Path]) -> Iterator[Path]:
+    place = folder.resolve()
+    if place in around:
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _walk(entry, around | {place})
+        elif entry.is_file() or not entry.exists():
+            yield entry
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> bytes:
@@ -174,7 +197,8 @@ def _is_hidden(name: PurePosixPath) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.parts)
 
 
-def _reason(err: BaseException) -> str:
+def _cannot_read(path: Path, err: BaseException) -> DatasetError:
+    """Return what says that a data set, or one file of it, cannot be read, and why."""
     if isinstance(err, OSError) and err.strerror:
-        return err.strerror
-    return str(err).rstrip(".") or type(err).__name__
+        return DatasetError(f"Cannot read {err.filename or path}: {err.strerror}.")
+    return DatasetError(f"Cannot read {path}: {str(err).rstrip('.') or type(err).__name__}.")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepfer_training.archives import list_files
 from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
 from deepfer_training.errors import DatasetError
 from deepfer_training.face_sources import SOURCE_HELP, read_source
@@ -73,7 +74,7 @@ def _content_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         if path.is_dir():
-            for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+            for file in list_files(path):
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
                 digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
         else:
@@ -83,7 +84,9 @@ def _content_sha256(path: Path) -> str:
                 while chunk := data.read(1 << 20):
                     digest.update(chunk)
     except OSError as err:
-        raise DatasetError(f"Cannot read {path}: {err.strerror}; expected {SOURCE_HELP}.") from err
+        raise DatasetError(
+            f"Cannot read {err.filename or path}: {err.strerror}; expected {SOURCE_HELP}."
+        ) from err
     return digest.hexdigest()
 
 

@@ -342,6 +342,30 @@ def test_a_bad_picture_is_named(tmp_path: Path, content: bytes, complaint: str) 
         read_source(tmp_path)
 
 
+def test_links_are_followed(tmp_path: Path) -> None:
+    elsewhere = _write(tmp_path / "elsewhere", "angry/1.png", "happy/2.png")
+    dataset = _write(tmp_path / "dataset", "train/sad/3.png")
+    (dataset / "test").symlink_to(elsewhere)
+    (dataset / "validation").symlink_to(elsewhere)
+    (elsewhere / "around").symlink_to(elsewhere)
+
+    assert _splits(read_source(dataset)) == {
+        "test/angry/1.png": "PrivateTest",
+        "test/happy/2.png": "PrivateTest",
+        "train/sad/3.png": "Training",
+        "validation/angry/1.png": "PublicTest",
+        "validation/happy/2.png": "PublicTest",
+    }
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    dataset = _write(tmp_path, "angry/1.png")
+    (dataset / "angry" / "2.png").symlink_to("gone.png")
+
+    with pytest.raises(DatasetError, match=r"Cannot read .*/angry/2\.png: No such file"):
+        read_source(dataset)
+
+
 def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no picture in a folder of a class"):
         read_source(tmp_path)

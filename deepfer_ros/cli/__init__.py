@@ -20,6 +20,7 @@ _COMMANDS = {
     "bag": "deepfer_ros.cli.bag:bag",
     "doctor": "deepfer_ros.cli.doctor:doctor",
     "fetch-detector": "deepfer_ros.cli.fetch_detector:fetch_detector",
+    "crop": "deepfer_ros.cli.crop:crop",
     "data": "deepfer_training.data_command:data",
     "train": "deepfer_training.commands:train",
     "evaluate": "deepfer_training.commands:evaluate",

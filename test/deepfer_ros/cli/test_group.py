@@ -23,6 +23,7 @@ COMMANDS = (
     "bag",
     "doctor",
     "fetch-detector",
+    "crop",
     "data",
     "train",
     "evaluate",

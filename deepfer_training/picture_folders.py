@@ -39,15 +39,6 @@ _SPLIT_OF_FOLDER = {
     **dict.fromkeys(("val", "valid", "validation", "publictest"), _PUBLIC),
     **dict.fromkeys(("test", "testing", "privatetest"), _PRIVATE),
 }
-# What Pillow's decoders raise for files that are cut off or contradict themselves.
-_BAD_PICTURE = (
-    OSError,
-    EOFError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 # EXIF 2.3, section 4.6.4: the orientation, and what turns a picture that has it.
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
@@ -60,8 +51,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow raises for EXIF data that are damaged.
+# What Pillow raises for EXIF data and for pictures that are cut off or contradict themselves.
 _BAD_EXIF = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+_BAD_PICTURE = (*_BAD_EXIF, OSError, EOFError, Image.DecompressionBombError)
 # Of ten parts by content: where nothing else tells the part of a picture.
 _PUBLIC_TENTH, _PRIVATE_TENTH = 0, 1
 

@@ -38,8 +38,17 @@ _TURNS: dict[object, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
-# What Pillow raises for EXIF data that are damaged.
-_BAD_EXIF = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+# What Pillow raises for files that are damaged, in their pixels or in what they say about them.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    struct.error,
+)
 
 _ENCODINGS = {
     ".jpg": cv2.IMWRITE_JPEG_QUALITY,
@@ -139,8 +148,7 @@ def decode_image(
         raise ImageError(
             f"{name} has too many pixels, at most {max_pixels} pixels are allowed."
         ) from err
-    # Pillow's decoders raise all of these for files that are cut off or contradict themselves.
-    except (OSError, EOFError, ValueError, SyntaxError, struct.error) as err:
+    except _DAMAGE as err:
         raise ImageError(f"{name} is a damaged or truncated picture: {err}.") from err
 
 
@@ -213,7 +221,8 @@ def _read_bytes(path: Path, root: Path | None, max_bytes: int) -> bytes:
                 f"{path} has {status.st_size} bytes, at most {max_bytes} are allowed."
             )
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(max_bytes + 1)
+            # None is what a file gives that has nothing yet, such as /proc/kmsg.
+            return file.read(max_bytes + 1) or b""
     except OSError as err:
         raise ImageError(f"{path} cannot be read: {err.strerror}.") from err
     finally:
@@ -242,7 +251,7 @@ def _orientation(image: Image.Image) -> object:
         return _UPRIGHT
     try:
         return image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
-    except _BAD_EXIF:
+    except _DAMAGE:
         return _UPRIGHT
 
 

@@ -9,6 +9,7 @@ import pytest
 from exif_samples import DAMAGED_EXIF, ORIENTATIONS
 from numpy.typing import NDArray
 from PIL import Image
+from tiff_samples import RATIONAL, one_pixel_tiff
 
 from deepfer_training import picture_folders
 from deepfer_training.errors import DatasetError
@@ -331,8 +332,9 @@ def test_other_folders_are_named(tmp_path: Path, name: str, complaint: str) -> N
         (b"", r"happy/1\.png is not a picture"),
         (b"text", r"happy/1\.png is not a picture"),
         (_picture(0)[:200], r"happy/1\.png cannot be read as a picture"),
+        (one_pixel_tiff(RATIONAL), r"happy/1\.png cannot be read as a picture"),
     ],
-    ids=["empty", "text", "cut"],
+    ids=["empty", "text", "cut", "tiff"],
 )
 def test_a_bad_picture_is_named(tmp_path: Path, content: bytes, complaint: str) -> None:
     _write(tmp_path, "happy/0.png")

@@ -7,6 +7,7 @@ import pytest
 from exif_samples import DAMAGED_EXIF, ORIENTATIONS
 from numpy.typing import NDArray
 from PIL import Image
+from tiff_samples import FLOAT, RATIONAL, TEXT, WHOLE_NUMBER, one_pixel_tiff
 
 from deepfer_ros.recognition import images
 from deepfer_ros.recognition.errors import ImageError
@@ -96,6 +97,10 @@ def test_truncated_pictures_are_refused(suffix: str, share: float) -> None:
         decode_image(data[: int(len(data) * share)])
 
 
+def test_the_sound_tiff_of_these_tests_is_a_picture() -> None:
+    assert decode_image(one_pixel_tiff(WHOLE_NUMBER)).shape == (1, 1, 3)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -105,6 +110,9 @@ def test_truncated_pictures_are_refused(suffix: str, share: float) -> None:
         pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(50), "PNG|damaged|known format", id="png head"),
         pytest.param(b"\xff\xd8\xff\xe0" + bytes(50), "damaged|known format", id="jpeg head"),
         pytest.param(b"GIF89a" + bytes(50), "known format", id="gif"),
+        pytest.param(one_pixel_tiff(RATIONAL), "damaged or truncated", id="tiff rational"),
+        pytest.param(one_pixel_tiff(FLOAT), "damaged or truncated", id="tiff float"),
+        pytest.param(one_pixel_tiff(TEXT), "damaged or truncated", id="tiff text"),
     ],
 )
 def test_what_is_no_picture_is_refused(data: bytes, message: str) -> None:
@@ -112,10 +120,13 @@ def test_what_is_no_picture_is_refused(data: bytes, message: str) -> None:
         decode_image(data)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_pictures_never_raise_anything_else() -> None:
     rng = np.random.default_rng(0)
-    for suffix in (".jpg", ".png", ".webp", ".bmp"):
-        good = np.frombuffer(encode_image(ramp(), suffix), np.uint8)
+    encoded = [encode_image(ramp(), suffix) for suffix in (".jpg", ".png", ".webp", ".bmp")]
+    for good in (
+        np.frombuffer(data, np.uint8) for data in (*encoded, one_pixel_tiff(WHOLE_NUMBER))
+    ):
         for _ in range(150):
             data = good.copy()
             data[rng.integers(0, len(data), 4)] = rng.integers(0, 256, 4)

@@ -7,7 +7,7 @@ from types import TracebackType
 class StopSignals:
     """Notes SIGINT, SIGTERM and SIGHUP instead of ending the program, inside a `with` block.
 
-    True once one of them has come.
+    True once one of them has come. One that is ignored, as SIGHUP is under `nohup`, stays so.
     """
 
     _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -21,7 +21,8 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         for number in self._NUMBERS:
-            self._previous[number] = signal.signal(number, self._on_signal)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(

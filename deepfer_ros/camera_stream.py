@@ -24,6 +24,7 @@ from deepfer_ros.diagnostics import (
     StreamStatistics,
     to_camera_status,
 )
+from deepfer_ros.frame_clock import FrameClock
 from deepfer_ros.image_conversion import from_image_message
 from deepfer_ros.latest_frame import LatestFrameWorker
 from deepfer_ros.messages import to_nanoseconds
@@ -96,6 +97,7 @@ class CameraStream:
         self._name = name
         self._prefix = f"{name}/" if name else ""
         self._recognizer = recognizer
+        self._clock = FrameClock()
         self._is_on_demand = bool(name) and name in parameters.on_demand_cameras
         compressed = parameters.image_transport == "compressed"
         self._message_type = CompressedImage if compressed else Image
@@ -252,7 +254,7 @@ class CameraStream:
         recognizer.min_confidence = parameters.min_confidence
         if recognizer.tracker is not None:
             recognizer.tracker.smoothing_s = parameters.smoothing_s
-        faces = recognizer.describe(found, frame_probabilities, _time_of(header))
+        faces = recognizer.describe(found, frame_probabilities, self._clock.time_of(header))
         try:
             # What cannot be encoded is the last that is published.
             self._outputs.publish(
@@ -363,9 +365,3 @@ def _classify(
     return [
         (frame, found, rows) for (frame, found), rows in zip(frames, probabilities, strict=True)
     ]
-
-
-def _time_of(header: Header) -> float:
-    """Return when an image was taken, in seconds; now if it has no stamp."""
-    # Not the node's clock: a simulated one may stand still, and smoothing with it.
-    return to_nanoseconds(header) / 1e9 or time.monotonic()

@@ -85,14 +85,15 @@ class FaceTracker:
             detections: N faces.
             probabilities: (N, C), of this picture alone, rows sum to 1.
             time_s: When the picture was taken, in seconds of any one clock. When time goes
-                back, as when a bag starts again, all tracks are forgotten.
+                far back, as when a bag starts again, all tracks are forgotten; where it goes back
+                by less than a track lives, as with clocks that are corrected, it stands still.
 
         Returns:
             One entry a detection, in their order.
         """
-        if time_s < self._last_time_s:
+        if time_s < self._last_time_s - self._max_age_s:
             self.reset()
-        self._last_time_s = time_s
+        time_s = self._last_time_s = max(time_s, self._last_time_s)
         self._tracks = [track for track in self._tracks if self._is_remembered(track, time_s)]
         matches = self._match(detections.boxes_xywh, time_s)
         for track in self._tracks:

@@ -186,6 +186,15 @@ def test_time_that_goes_back_forgets_everything(tracker: FaceTracker) -> None:
     np.testing.assert_allclose(faces[0].probabilities, SAD)
 
 
+def test_a_clock_that_is_corrected_forgets_nothing(tracker: FaceTracker) -> None:
+    times_s = [100.0, 100.033, 100.032, 100.066, 100.02, 100.1]
+    faces = [update(tracker, [(0, 0, 50, 50)], time_s, SAD)[0] for time_s in times_s]
+    assert {face.face_id for face in faces} == {"face1"}
+    # Smoothing goes on in the time that goes on.
+    face = update(tracker, [(0, 0, 50, 50)], 104.0, HAPPY)[0]
+    assert face.label_index == int(np.argmax(HAPPY))
+
+
 def test_the_same_time_twice_changes_nothing(tracker: FaceTracker) -> None:
     update(tracker, [(0, 0, 50, 50)], 1.0, HAPPY)
     faces = update(tracker, [(0, 0, 50, 50)], 1.0, SAD)

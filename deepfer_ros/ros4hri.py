@@ -138,6 +138,8 @@ class HumanFaces:
         now = self._node.get_clock().now()
         with self._lock:
             for camera, state in tuple(self._cameras.items()):
+                # Simulated time starts again at 0.
+                state.last_frame = min(state.last_frame, now)
                 if (now - state.last_frame).nanoseconds > _SILENCE_S * 1e9:
                     self._forget(camera)
 

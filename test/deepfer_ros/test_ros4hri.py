@@ -9,11 +9,13 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS")
 pytest.importorskip("hri_msgs.msg", reason="needs hri_msgs")
 
+from builtin_interfaces.msg import Time
 from fake_camera import FakeCamera
 from fake_recognition import FACE_XYWH, FakeLoader
 from hri_msgs import msg as hri_msgs
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_peer import RosPeer, spinning
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo
 
@@ -123,6 +125,28 @@ def test_a_silent_camera_loses_its_faces(make_node: MakeNode, peer: RosPeer) -> 
         peer.wait_until(lambda: not tracked[-1].ids, "an empty list, though no image came")
         # The list comes first, so that nobody subscribes to a topic that goes.
         peer.wait_until(lambda: not face_topics(node), "the topics to go")
+
+
+def test_faces_go_after_simulated_time_has_jumped_back(make_node: MakeNode, peer: RosPeer) -> None:
+    with spinning(make_node(publish_ros4hri=True, use_sim_time=True)) as node:
+        clock = peer.advertise(Clock, "/clock")
+
+        def set_time(seconds: int) -> None:
+            def is_set() -> bool:
+                clock.publish(Clock(clock=Time(sec=seconds)))
+                return node.get_clock().now().nanoseconds == seconds * 10**9
+
+            peer.wait_until(is_set, f"the time {seconds} s")
+
+        node.start()
+        tracked = peer.listen(hri_msgs.IdsList, TRACKED)
+        set_time(1000)
+        wait_for_faces(peer, FakeCamera(peer), tracked, 1)
+        set_time(10)
+        # The face is taken as of now by the timer, whatever it sees first.
+        peer.spin_for(2.0)
+        set_time(20)
+        peer.wait_until(lambda: not tracked[-1].ids, "an empty list")
 
 
 def test_deactivating_removes_all_and_says_so(make_node: MakeNode, peer: RosPeer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -126,15 +127,24 @@ class _RosCamera:
         self._tell = tell
         self._matcher = PictureMatcher()
         self._pictures: Any = None
+        # rclpy's groups remember every entity that they ever had: each gets one of its own.
         self._results = node.create_subscription(
-            EmotionArray, topics.topic, self._on_emotions, QoSProfile(depth=_RESULT_DEPTH)
+            EmotionArray,
+            topics.topic,
+            self._on_emotions,
+            QoSProfile(depth=_RESULT_DEPTH),
+            callback_group=MutuallyExclusiveCallbackGroup(),
         )
 
     def receive_pictures(self, is_wanted: bool) -> None:
         """Subscribe to the pictures, or end that."""
         if is_wanted and self._pictures is None:
             self._pictures = self._node.create_subscription(
-                CompressedImage, self.topics.image_topic, self._on_picture, QoSProfile(depth=1)
+                CompressedImage,
+                self.topics.image_topic,
+                self._on_picture,
+                QoSProfile(depth=1),
+                callback_group=MutuallyExclusiveCallbackGroup(),
             )
         elif not is_wanted and self._pictures is not None:
             self._node.destroy_subscription(self._pictures)
@@ -219,7 +229,10 @@ class RosImageSink:
             self._image_bgr = None
         if is_open and self._publisher is None:
             self._publisher = self._node.create_publisher(
-                Image, f"{BROWSER_CAMERA}/image_raw", QoSProfile(depth=1)
+                Image,
+                f"{BROWSER_CAMERA}/image_raw",
+                QoSProfile(depth=1),
+                callback_group=MutuallyExclusiveCallbackGroup(),
             )
             self._node.get_logger().info(
                 f"A visitor's camera is published on {self._publisher.topic_name}."

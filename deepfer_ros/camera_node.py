@@ -33,8 +33,9 @@ from deepfer_ros.camera_sources import (
 )
 from deepfer_ros.node_runner import run_node
 from deepfer_ros.parameter_table import (
+    answer_changes,
     declare_parameters,
-    find_fault,
+    find_rate_fault,
     parameter,
     read_parameters,
 )
@@ -50,6 +51,8 @@ OpenSource = Callable[[str, tuple[int, int] | None, Report], FrameSource]
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 5.0
 _RETRY_LOG_PERIOD_S = 30.0
+# A parameter that is set in a long pause takes effect after this time at the latest.
+_LONGEST_PAUSE_S = 0.5
 # A camera's pictures come a little early or late; that must not cost every second one.
 _PACE_TOLERANCE = 0.2
 # Of OpenCV: LOG_LEVEL_SILENT, where it has names.
@@ -71,6 +74,7 @@ class CameraParameters:
         "Images a second. 0 means the source's own rate: that of the camera or the video, 30 for "
         "the sample, 10 for an image, 2 for a folder. A camera never gives more than its own.",
         limits=(0.0, 1000.0),
+        check=find_rate_fault,
     )
     width: int = parameter(
         0,
@@ -213,14 +217,20 @@ class CameraNode(Node):
         Raises:
             CameraError: The source has stopped working.
         """
-        due_s = -math.inf
+        last_s = -math.inf
         is_first = True
         while not self._stopping.is_set():
             parameters = read_parameters(self, CameraParameters)
             is_camera = source.rate_hz is None
             rate_hz = parameters.rate_hz or source.rate_hz or 0.0
             period_s = 1 / rate_hz if rate_hz else 0.0
-            if not is_camera and self._stopping.wait(max(due_s - time.monotonic(), 0.0)):
+            due_s = last_s + period_s
+            pause_s = due_s - time.monotonic()
+            if not is_camera and pause_s > 0:
+                self._stopping.wait(min(pause_s, _LONGEST_PAUSE_S))
+                if pause_s > _LONGEST_PAUSE_S:
+                    continue
+            if self._stopping.is_set():
                 return
             frame = source.read()
             if frame is None:
@@ -231,7 +241,7 @@ class CameraNode(Node):
                         f"The {source.description} has ended; nothing more is published. Set the "
                         "parameter loop to start it again each time."
                     )
-                    return
+                    self._wait_for_loop()
                 source.rewind()
                 is_first = True
                 continue
@@ -240,8 +250,14 @@ class CameraNode(Node):
                 continue
             # Keeps the rate on average, but does not make up for a long pause.
             is_late = frame.captured_s - due_s >= period_s
-            due_s = (frame.captured_s if is_late else due_s) + period_s
+            last_s = frame.captured_s if is_late else due_s
             self._publish(frame, FLIP_CODES[parameters.flip])
+
+    def _wait_for_loop(self) -> None:
+        """Wait until the parameter `loop` is set, or the node is stopped."""
+        while not self._stopping.wait(_LONGEST_PAUSE_S):
+            if read_parameters(self, CameraParameters).loop:
+                return
 
     def _publish(self, frame: Frame, flip_code: int | None) -> None:
         image_bgr = frame.image_bgr
@@ -272,9 +288,7 @@ class CameraNode(Node):
     # --- parameters ---
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        changes = {entry.name: entry.value for entry in parameters}
-        fault = find_fault(CameraParameters, changes)
-        return SetParametersResult(successful=fault is None, reason=fault or "")
+        return answer_changes(self, CameraParameters, parameters)
 
 
 def _checked_size(width: int, height: int) -> tuple[int, int] | None:

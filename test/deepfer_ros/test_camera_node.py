@@ -155,11 +155,16 @@ def test_a_video_loops(peer: "RosPeer", start_node: StartNode) -> None:
 
 def test_a_video_ends_without_loop(peer: "RosPeer", start_node: StartNode) -> None:
     source = ScriptedSource(60, rate_hz=20)
-    start_node(source, loop=False)
+    node = start_node(source, loop=False)
     messages = peer.listen(Image, "image_raw", RELIABLE)
     peer.wait_until(lambda: messages and numbers(messages)[-1] == 59, "the last image")
-    assert source.closed.wait(10)
+    peer.spin_for(1.0)
     assert source.rewinds == 0
+    # As the log says, it can be started again.
+    assert node.set_parameters([Parameter("loop", value=True)])[0].successful
+    peer.wait_until(lambda: source.rewinds == 1 and numbers(messages)[-1] < 59, "a repetition")
+    node.destroy_node()
+    assert source.closed.is_set()
 
 
 def test_comes_back_after_the_camera_was_unplugged(peer: "RosPeer", start_node: StartNode) -> None:
@@ -294,6 +299,15 @@ def test_the_second_picture_waits_for_its_time(peer: "RosPeer", start_node: Star
     assert read_s[1] - read_s[0] >= 0.25
 
 
+def test_a_rate_that_rises_counts_at_once(peer: "RosPeer", start_node: StartNode) -> None:
+    source = ScriptedSource()
+    node = start_node(source, rate_hz=0.001)
+    messages = peer.listen(Image, "image_raw", RELIABLE)
+    peer.wait_until(lambda: source.index == 1, "the first image")
+    assert node.set_parameters([Parameter("rate_hz", value=50.0)])[0].successful
+    peer.wait_until(lambda: len(messages) >= 5, "images at the new rate")
+
+
 @pytest.mark.parametrize(
     ("flip", "row", "column"),
     [("none", 0, 0), ("horizontal", 0, 5), ("vertical", 3, 0), ("both", 3, 5)],
@@ -329,6 +343,7 @@ class TestParameters:
         [
             ("rate_hz", -1.0, "rate_hz out of range Min: 0.0, Max: 1000.0"),
             ("rate_hz", -1, "rate_hz must be from 0.0 to 1000.0, got -1."),
+            ("rate_hz", 1e-12, "rate_hz must be 0 or at least 0.001, got 1e-12."),
             ("rate_hz", "fast", "rate_hz must be a number, got 'fast'."),
             ("flip", "up", "flip must be one of none, horizontal, vertical, both, got 'up'."),
             ("source", "sample", "read-only"),

@@ -38,7 +38,7 @@ from deepfer_ros.diagnostics import (
 from deepfer_ros.latest_frame import LatestFrameWorker
 from deepfer_ros.messages import check_labels
 from deepfer_ros.node_runner import run_node
-from deepfer_ros.parameter_table import declare_parameters, find_fault, read_parameters
+from deepfer_ros.parameter_table import answer_changes, declare_parameters, read_parameters
 from deepfer_ros.parameters import EmotionParameters
 from deepfer_ros.qos import OVERRIDABLE_QOS
 from deepfer_ros.recognition.errors import RecognitionError
@@ -310,9 +310,9 @@ class EmotionNode(ManagedNode):
         return read_parameters(self, EmotionParameters)
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters}
-        fault = find_fault(EmotionParameters, changes, configured=self._recognizers is not None)
-        return SetParametersResult(successful=fault is None, reason=fault or "")
+        return answer_changes(
+            self, EmotionParameters, parameters, configured=self._recognizers is not None
+        )
 
     # --- supervision ---
 

@@ -81,7 +81,7 @@ def _check(message: RawImage, max_pixels: int) -> Encoding:
     if encoding is None:
         raise ImageError(
             f"The encoding '{message.encoding}' is unknown; known are those of "
-            "sensor_msgs/image_encodings, and types such as 8UC3."
+            "sensor_msgs/image_encodings but nv24, and types such as 8UC3."
         )
     row_bytes = width * encoding.channels * encoding.dtype.itemsize
     if step < row_bytes:

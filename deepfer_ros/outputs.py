@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import CallbackGroup
-from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -68,7 +67,7 @@ class EmotionOutputs:
                 CompressedImage, "emotions/image/compressed", _IMAGE_DEPTH
             )
             self._labels = self._publish_labels(labels)
-        except (RuntimeError, ParameterException):
+        except BaseException:
             self.destroy()
             raise
 

@@ -9,11 +9,16 @@ import dataclasses
 import json
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _INDENT = " " * 6
+# Slower than that, a period is longer than timers of the system can wait.
+_LOWEST_RATE_HZ = 0.001
 
 _TYPE_NAMES = {
     bool: "true or false",
@@ -71,6 +78,13 @@ def parameter(
     return field(default=default, metadata={"rule": rule})
 
 
+def find_rate_fault(rate_hz: float) -> str | None:
+    """Say what a rate must be and is not, where 0 has a meaning of its own."""
+    if rate_hz == 0 or rate_hz >= _LOWEST_RATE_HZ:
+        return None
+    return f"be 0 or at least {_LOWEST_RATE_HZ}, got {rate_hz}"
+
+
 def declare_parameters(node: "Node", table: type) -> None:
     """Declare every parameter of a table with its default, description and limits."""
     node.declare_parameters(
@@ -91,6 +105,32 @@ def read_parameters(node: "Node", table: type[_T]) -> _T:
             for entry in _entries(table)
         }
     )
+
+
+def answer_changes(
+    node: "Node", table: type, parameters: Sequence[Parameter], *, configured: bool = False
+) -> SetParametersResult:
+    """Answer whether parameters may be set like this: what a node calls back for.
+
+    Args:
+        node: The node.
+        table: The dataclass of its parameters.
+        parameters: What is to be set.
+        configured: Whether the node is configured, so that locked parameters are in use.
+    """
+    # Without a value is what deletes a parameter, but in a file it is an empty list.
+    deleted = [
+        entry.name
+        for entry in parameters
+        if entry.type_ == Parameter.Type.NOT_SET and node.has_parameter(entry.name)
+    ]
+    if deleted:
+        return SetParametersResult(
+            successful=False, reason=f"{deleted[0]} cannot be deleted; set it to another value."
+        )
+    changes = {entry.name: entry.value for entry in parameters}
+    fault = find_fault(table, changes, configured=configured)
+    return SetParametersResult(successful=fault is None, reason=fault or "")
 
 
 def find_fault(table: type, changes: Mapping[str, Any], *, configured: bool = False) -> str | None:

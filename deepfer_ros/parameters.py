@@ -4,11 +4,13 @@ import os
 import re
 from dataclasses import dataclass
 
-from deepfer_ros.parameter_table import parameter
+from deepfer_ros.parameter_table import find_rate_fault, parameter
 from deepfer_ros.recognition.detection import DETECTOR_NAMES
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
 
+# Topics of a camera have longer names, and those of a middleware end at about 250 letters.
+_LONGEST_CAMERA_NAME = 100
 _CAMERA_NAME = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -19,6 +21,12 @@ def _find_name_fault(names: tuple[str, ...]) -> str | None:
         return (
             "hold names of letters, digits, '_' and '/' of which no part begins with a digit, "
             f"got '{wrong[0]}'"
+        )
+    longest = max(names, key=len, default="")
+    if len(longest) > _LONGEST_CAMERA_NAME:
+        return (
+            f"hold names of at most {_LONGEST_CAMERA_NAME} letters, got one of {len(longest)}: "
+            f"'{longest:.30}…'"
         )
     if len(set(names)) < len(names):
         return f"hold every name once, got [{', '.join(names)}]"
@@ -124,7 +132,10 @@ class EmotionParameters:
         limits=(0.0, 60.0),
     )
     max_rate_hz: float = parameter(
-        0.0, "Process at most this many images a second. 0 means every one.", limits=(0.0, 1000.0)
+        0.0,
+        "Process at most this many images a second. 0 means every one.",
+        limits=(0.0, 1000.0),
+        check=find_rate_fault,
     )
     jpeg_quality: int = parameter(90, "Quality of the annotated JPEG images.", limits=(1, 100))
     max_pixels: int = parameter(

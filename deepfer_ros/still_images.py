@@ -67,17 +67,20 @@ class StillImageClassifier:
             self._recognizer.min_confidence = parameters.min_confidence
             faces = self._recognizer.recognize(image_bgr)
             header = self._make_header()
-            annotated = CompressedImage()
-            if request.annotate:
+        except ImageError as err:
+            return refuse(str(err))
+        annotated, lost = CompressedImage(), ""
+        if request.annotate:
+            try:
                 annotated = to_compressed_image(
                     draw_emotions(image_bgr, faces), header, quality=parameters.jpeg_quality
                 )
-        except ImageError as err:
-            return refuse(str(err))
+            except ImageError as err:
+                lost = f" There is no annotated image: {err}"
         height, width = image_bgr.shape[:2]
         return ClassifyImage.Response(
             success=True,
-            message=f"{_count_faces(len(faces))} in an image of {width}x{height} pixels.",
+            message=f"{_count_faces(len(faces))} in an image of {width}x{height} pixels.{lost}",
             result=to_emotion_array(faces, header, self._recognizer.classifier.bundle.name),
             annotated=annotated,
         )

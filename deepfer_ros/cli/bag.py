@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.finite_range import FiniteRange
 from deepfer_ros.cli.recognition_options import detector_option, model_option
 
 
@@ -33,7 +34,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 @click.option(
     "--start",
     "start_s",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.0,
     metavar="SECONDS",
     help="Leave out what is before this time, counted from the beginning of the recording.",
@@ -41,7 +42,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 @click.option(
     "--end",
     "end_s",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="SECONDS",
     help="Leave out what is after this time.",
 )
@@ -55,7 +56,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 @click.option(
     "--rate",
     "rate_hz",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
+    type=FiniteRange(min=0.001, max=1000),
     metavar="HZ",
     help="Images a second of a video or folder.  [default: the video's own times; 2 for a folder]",
 )
@@ -78,7 +79,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 )
 @click.option(
     "--min-confidence",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.0,
     show_default=True,
     help="Report an emotion less probable than this as unknown.",
@@ -86,7 +87,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 @click.option(
     "--smoothing",
     "smoothing_s",
-    type=click.FloatRange(0, 60),
+    type=FiniteRange(0, 60),
     default=0.3,
     show_default=True,
     metavar="SECONDS",

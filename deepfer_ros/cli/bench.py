@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from deepfer_ros.bench.sections import SECTIONS
+from deepfer_ros.cli.finite_range import FiniteRange
 from deepfer_ros.cli.recognition_options import detector_option, model_option
 
 
@@ -22,7 +23,7 @@ from deepfer_ros.cli.recognition_options import detector_option, model_option
 @click.option(
     "--soak-s",
     "soak_seconds",
-    type=click.FloatRange(min=5, max=86400),
+    type=FiniteRange(min=5, max=86400),
     default=120.0,
     show_default=True,
     metavar="SECONDS",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -183,7 +183,7 @@ def _crop_all(paths: list[Path], photos: Path, crops: Path, cropper: Cropper) ->
         place = path.relative_to(photos)
         target = crops / place.with_name(f"{place.name}.png")
         target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(crop).save(target)
+        target.write_bytes(cv2.imencode(".png", crop)[1].tobytes())
     return failed
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from deepfer_ros.cli.finite_range import FiniteRange
 from deepfer_ros.cli.node_options import detector_option, model_option, rate_option
 
 _SNAPSHOT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -42,7 +43,7 @@ def _check_snapshot(
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="SECONDS",
     help="End so long after the first result. Without it, Ctrl-C ends.",
 )

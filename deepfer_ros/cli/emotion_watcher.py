@@ -11,13 +11,13 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 
 from deepfer.msg import EmotionArray
 from deepfer_ros.cli.emotion_log import EmotionLog, FaceReading
 from deepfer_ros.emotion_labels import emotion_labels
 from deepfer_ros.image_conversion import from_image_message
+from deepfer_ros.messages import to_nanoseconds
 from deepfer_ros.recognition.images import MAX_IMAGE_PIXELS
 
 _RESULT_DEPTH = 10
@@ -98,7 +98,7 @@ class EmotionWatcher:
         return Snapshot(from_image_message(image, max_pixels=MAX_IMAGE_PIXELS), faces)
 
     def _on_emotions(self, message: EmotionArray) -> None:
-        stamp = Time.from_msg(message.header.stamp)
+        stamp_ns = to_nanoseconds(message.header)
         now = self._node.get_clock().now()
         self.log.add(
             [
@@ -106,14 +106,14 @@ class EmotionWatcher:
                 for face in message.emotions
             ],
             model=message.model,
-            latency_s=(now.nanoseconds - stamp.nanoseconds) / 1e9,
+            latency_s=(now.nanoseconds - stamp_ns) / 1e9,
             now_s=time.monotonic(),
         )
-        _keep(self._face_counts, stamp.nanoseconds, len(message.emotions))
-        self._match(stamp.nanoseconds)
+        _keep(self._face_counts, stamp_ns, len(message.emotions))
+        self._match(stamp_ns)
 
     def _on_image(self, message: Image) -> None:
-        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        stamp_ns = to_nanoseconds(message.header)
         _keep(self._images, stamp_ns, message)
         self._match(stamp_ns)
 

@@ -2,6 +2,8 @@
 
 import click
 
+from deepfer_ros.cli.finite_range import FiniteRange
+
 model_option = click.option(
     "--model", help="Name or path of a model.  [default: the one that deepfer ships]"
 )
@@ -11,7 +13,7 @@ detector_option = click.option(
 rate_option = click.option(
     "--rate",
     "rate_hz",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
+    type=FiniteRange(min=0.001, max=1000),
     metavar="HZ",
     help="Images a second.  [default: the source's own]",
 )

@@ -68,7 +68,7 @@ def load_bundle(model: str | Path) -> ModelBundle:
     try:
         bundle = _parse(description, folder / file_name)
         sha256 = str(description["files"][file_name]["sha256"])
-    except (KeyError, TypeError, ValueError) as err:
+    except (KeyError, TypeError, ValueError, OverflowError) as err:
         raise ModelError(_explain(description, description_path, file_name, err)) from err
     _verify(bundle.model_path, sha256)
     return bundle
@@ -90,6 +90,8 @@ def find_models_folder() -> Path | None:
 
 def _locate(model: str | Path) -> tuple[Path, str | None]:
     """Return the bundle folder, and the model file in it if one was named."""
+    if not str(model):
+        raise ModelError("No model is named; give the name of one, or a bundle folder.")
     models_folder = find_models_folder()
     names = (
         []
@@ -124,7 +126,8 @@ def _read_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
             f"{path.parent} holds no {BUNDLE_FILE}; 'deepfer export' writes a bundle from a "
             "trained model."
         ) from err
-    except (OSError, ValueError) as err:
+    # RecursionError: brackets within brackets within brackets …
+    except (OSError, ValueError, RecursionError) as err:
         raise ModelError(f"Cannot read {path}: {err}.") from err
 
 
@@ -167,8 +170,10 @@ def _explain(description: object, path: Path, file_name: str, err: Exception) ->
 def _verify(path: Path, sha256: str) -> None:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as err:
-        raise ModelError(f"Cannot read the model file {path}: {err.strerror}.") from err
+    # ValueError: a name that no file can have.
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else err
+        raise ModelError(f"Cannot read the model file {str(path)!r:.200}: {reason}.") from err
     if found != sha256:
         raise ModelError(
             f"The model file {path} is damaged or was replaced: its SHA-256 is {found}, "

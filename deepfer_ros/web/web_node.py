@@ -18,8 +18,8 @@ from rclpy.parameter import Parameter
 from deepfer_ros.emotion_labels import emotion_labels
 from deepfer_ros.node_runner import run_node
 from deepfer_ros.parameter_table import (
+    answer_changes,
     declare_parameters,
-    find_fault,
     parameter,
     read_parameters,
 )
@@ -151,9 +151,7 @@ class WebNode(Node):
         self._cameras.watch(names)
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters}
-        fault = find_fault(WebParameters, changes)
-        return SetParametersResult(successful=fault is None, reason=fault or "")
+        return answer_changes(self, WebParameters, parameters)
 
 
 def _check_uploads(parameters: WebParameters) -> None:

@@ -896,6 +896,17 @@ def test_classify_image_without_an_answer_of_the_model(
         assert answer.message == "The model gives no probabilities for a face in it."
 
 
+@pytest.mark.parametrize("name", ["on_demand_cameras", "min_confidence"])
+def test_a_parameter_cannot_be_deleted(node: EmotionNode, peer: RosPeer, name: str) -> None:
+    """`ros2 param delete` sets a parameter to nothing."""
+    before = node.get_parameter(name).value
+    request = SetParameters.Request(parameters=[Parameter(name).to_parameter_msg()])
+    (result,) = peer.call(SetParameters, "emotion_node/set_parameters", request).results  # type: ignore[attr-defined]
+    assert not result.successful
+    assert node.get_parameter(name).value == before
+    assert node.set_parameters([Parameter("min_confidence", value=0.25)])[0].successful
+
+
 def test_classify_image_too_wide_to_be_annotated(
     node: EmotionNode, peer: RosPeer, tmp_path: Path
 ) -> None:
@@ -903,8 +914,10 @@ def test_classify_image_too_wide_to_be_annotated(
     cv2.imwrite(str(path), np.zeros((1, 70_000, 3), np.uint8))
     assert classify(peer, path=str(path)).success
     answer = classify(peer, path=str(path), annotate=True)
-    assert not answer.success
-    assert ".jpg" in answer.message
+    assert answer.success
+    assert len(answer.result.emotions) == 1
+    assert "There is no annotated image: A picture of 70000x1 pixels" in answer.message
+    assert len(answer.annotated.data) == 0
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ def test_defaults_are_all_right() -> None:
         ("min_confidence", 1),
         ("min_confidence", 0.5),
         ("max_rate_hz", 15),
+        ("max_rate_hz", 0.0),
+        ("max_rate_hz", 0.001),
         ("detector", "haar"),
         ("image_root", ""),
         ("image_root", "/tmp"),
@@ -42,6 +44,7 @@ def test_accepts(name: str, value: Any) -> None:  # noqa: ANN401
         ("min_confidence", -1, "min_confidence must be from 0.0 to 1.0, got -1."),
         ("min_confidence", float("nan"), "min_confidence must be from 0.0 to 1.0, got nan."),
         ("max_rate_hz", float("inf"), "max_rate_hz must be from 0.0 to 1000.0, got inf."),
+        ("max_rate_hz", 1e-11, "max_rate_hz must be 0 or at least 0.001, got 1e-11."),
         ("min_confidence", "high", "min_confidence must be a number, got 'high'."),
         ("min_confidence", True, "min_confidence must be a number, got True."),
         ("min_confidence", None, "min_confidence must be a number, got None."),
@@ -63,6 +66,11 @@ def test_accepts(name: str, value: Any) -> None:  # noqa: ANN401
         ("cameras", ["/front"], "cameras must hold names of letters, digits, '_' and '/' of whi"),
         ("cameras", ["front/"], "cameras must hold names of letters, digits, '_' and '/' of whi"),
         ("cameras", ["vornüber"], "cameras must hold names of letters, digits, '_' and '/' of w"),
+        (
+            "cameras",
+            ["a", "b" * 101],
+            "cameras must hold names of at most 100 letters, got one of",
+        ),
         ("on_demand_cameras", ["a b"], "on_demand_cameras must hold names of letters, digits, "),
     ],
 )

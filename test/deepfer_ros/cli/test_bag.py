@@ -208,6 +208,9 @@ def test_refusals_are_one_sentence(
         ["--every", "0"],
         ["--format", "xlsx"],
         ["--start", "-1"],
+        ["--start", "inf"],
+        ["--end", "nan"],
+        ["--rate", "1e-10"],
     ],
     ids="=".join,
 )

@@ -1,3 +1,4 @@
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_the_description_says_which_file_is_run(
         pytest.param(lambda d: d["input"].update(crop_margin=9), "crop_margin must", id="margin"),
         pytest.param(lambda d: d["input"].update(size_px="x"), "is wrong", id="size text"),
         pytest.param(
+            lambda d: d["input"].update(size_px=math.inf), "is wrong", id="size infinite"
+        ),
+        pytest.param(
+            lambda d: (
+                d.update(runtime_file="nul\0.tflite"),
+                d["files"].update({"nul\0.tflite": {"sha256": ""}}),
+            ),
+            r"Cannot read the model file .*nul.*null byte",
+            id="file name",
+        ),
+        pytest.param(
             lambda d: d.update(runtime_file="gone.tflite"),
             r"does not describe gone\.tflite",
             id="runtime file",
@@ -87,7 +99,11 @@ def test_wrong_descriptions_are_refused(
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "7", '"x"', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", '"x"', "\x00", "[" * 200_000],
+    ids=["empty", "cut off", "list", "number", "text", "nul", "deep"],
+)
 def test_files_that_are_no_description_are_refused(folder: Path, text: str) -> None:
     (folder / "bundle.json").write_text(text)
     with pytest.raises(ModelError, match=r"bundle\.json"):

@@ -57,7 +57,7 @@ def draw_confusion(
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xlabel("answer of the model, share of the label's pictures and their number")
     axes.set_ylabel("label")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     return figure
 
 
@@ -86,7 +86,7 @@ def draw_reliability(bins: Sequence[CalibrationBin], title: str = "") -> Figure:
     upper.set_ylim(0, 1)
     upper.set_xlim(0, 1)
     upper.set_ylabel("share of right answers")
-    upper.set_title(title)
+    upper.set_title(title, parse_math=False)
     upper.legend(loc="lower right", fontsize=9, framealpha=0.9)
     lower.bar(
         left,
@@ -120,7 +120,7 @@ def draw_curves(columns: Mapping[str, Sequence[float]], title: str = "") -> Figu
             panel = next((kind for kind in ("loss", "accuracy") if name.endswith(kind)), name)
             panels.setdefault(panel, []).append(name)
     figure = Figure(figsize=(7.0, 0.6 + 2.6 * max(len(panels), 1)), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     rows = figure.subplots(max(len(panels), 1), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (panel, names) in zip(rows, panels.items(), strict=False):
         counterparts = list(dict.fromkeys(name.removeprefix("val_") for name in names))
@@ -163,7 +163,7 @@ def draw_mistakes(
     """
     row_count = max(math.ceil(len(images) / _MISTAKES_A_ROW), 1)
     figure = Figure(figsize=(1.7 * _MISTAKES_A_ROW, 0.6 + 2.1 * row_count), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     cells = figure.subplots(row_count, _MISTAKES_A_ROW, squeeze=False).ravel()
     for cell in cells:
         cell.set_axis_off()

@@ -12,8 +12,16 @@ import yaml
 
 from deepfer_training.errors import ConfigError
 
-_EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
-"""A number like 1e-5. YAML 1.1, which PyYAML reads, takes it for text: there is no point in it."""
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+"""A number like 1e-5 or 1.5e1. YAML 1.1, which PyYAML reads, takes these for text: they lack a
+point, or the sign of the exponent."""
+
+_LARGEST_WIDTH = 4096
+_MOST_BLOCKS = 100
+_MOST_EPOCHS = 100_000
+_LARGEST_BATCH = 65_536
+# Files are named after it, and most file systems take 255 letters.
+_LONGEST_NAME = 100
 
 _CHOOSING_FIELDS = ("architecture", "method")
 """Fields whose value says which of several classes a mapping of fields is for."""
@@ -47,13 +55,24 @@ class NetworkConfig:
             "compact_cnn",
         )
         _require(len(self.widths) > 0, "network.widths", self.widths, "at least one stage")
-        _require(min(self.widths) > 0, "network.widths", self.widths, "numbers above 0")
-        _require(self.stem_width >= 0, "network.stem_width", self.stem_width, "0 or more")
         _require(
-            len(self.blocks) == len(self.widths) and min(self.blocks) > 0,
+            all(1 <= width <= _LARGEST_WIDTH for width in self.widths),
+            "network.widths",
+            self.widths,
+            f"numbers from 1 to {_LARGEST_WIDTH}",
+        )
+        _require(
+            0 <= self.stem_width <= _LARGEST_WIDTH,
+            "network.stem_width",
+            self.stem_width,
+            f"0 to {_LARGEST_WIDTH}",
+        )
+        _require(
+            len(self.blocks) == len(self.widths)
+            and all(1 <= count <= _MOST_BLOCKS for count in self.blocks),
             "network.blocks",
             self.blocks,
-            f"{len(self.widths)} numbers above 0, one a stage",
+            f"{len(self.widths)} numbers from 1 to {_MOST_BLOCKS}, one a stage",
         )
         for name in ("dropout", "norm_momentum"):
             value = getattr(self, name)
@@ -299,7 +318,12 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         usable = self.name.replace("-", "").replace("_", "").isalnum() and self.name.isascii()
-        _require(usable, "heads.name", self.name, "letters, digits, - and _")
+        _require(
+            usable and len(self.name) <= _LONGEST_NAME,
+            "heads.name",
+            self.name,
+            f"letters, digits, - and _, {_LONGEST_NAME} at most",
+        )
         for name in ("votes_weight", "class_balance", "teacher_weight"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"heads.{name}", value, "0 to 1")
@@ -354,6 +378,21 @@ class TrainingConfig:
         )
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Reads YAML, and refuses a field that is there twice, of which PyYAML takes the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.SafeLoader.construct_mapping`."""
+        mapping = super().construct_mapping(node, deep=deep)
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the field '{key}' is there twice", node.start_mark
+                )
+        return mapping
+
+
 def load_config(path: Path) -> TrainingConfig:
     """Read a recipe from a YAML file.
 
@@ -362,11 +401,17 @@ def load_config(path: Path) -> TrainingConfig:
             type or one out of range; the text names the field.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    # PyYAML raises the last two for what looks like a date or a number and is none, and for
+    # brackets within brackets within brackets …
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as err:
         raise ConfigError(f"Cannot read the recipe {path}: {err}") from err
+    if not values:
+        raise ConfigError(
+            f"The recipe {path} is empty; give at least one field, such as its name."
+        )
     try:
-        return config_from_dict(values or {})
+        return config_from_dict(values)
     except ConfigError as err:
         raise ConfigError(f"{path}: {err}") from err
 
@@ -450,8 +495,9 @@ def _choose(options: list[type], value: object, name: str) -> type:
 
 
 def _require_pace(config: OptimizationConfig | AdamConfig) -> None:
-    _require(config.epochs >= 1, "optimization.epochs", config.epochs, "1 or more")
-    _require(config.batch_size >= 1, "optimization.batch_size", config.batch_size, "1 or more")
+    for name, most in (("epochs", _MOST_EPOCHS), ("batch_size", _LARGEST_BATCH)):
+        value = getattr(config, name)
+        _require(1 <= value <= most, f"optimization.{name}", value, f"1 to {most}")
     _require(config.learning_rate > 0, "optimization.learning_rate", config.learning_rate, "> 0")
 
 

@@ -5,7 +5,7 @@ before each step. So the batch size of the recipe is that of all devices togethe
 out does not depend on their number, apart from rounding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -45,6 +45,27 @@ class Share:
             from jax.experimental import multihost_utils
 
             multihost_utils.sync_global_devices(what)
+
+    def let_first(self, act: Callable[[], object]) -> None:
+        """Have the first process do something, while the others wait for it.
+
+        Raises:
+            RunError: It failed there; the first process itself raises what `act` has raised.
+        """
+        failure: Exception | None = None
+        if self.is_first:
+            try:
+                act()
+            except Exception as err:
+                failure = err
+        if self.process_count > 1:
+            from jax.experimental import multihost_utils
+
+            failed = multihost_utils.broadcast_one_to_all(np.int32(failure is not None))
+            if int(failed) and failure is None:
+                raise RunError("The first process of this training has failed, and says why.")
+        if failure is not None:
+            raise failure
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return this process's part of the rows of one batch."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepfer_training.architecture import build_compact_cnn
 from deepfer_training.config import HeadConfig, ResNet50V2Config, TrainingConfig
-from deepfer_training.errors import ModelFileError
+from deepfer_training.errors import ConfigError, ModelFileError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS
 from deepfer_training.fused_layers import ConvNormRelu
 from deepfer_training.inference import load_keras_model
@@ -24,8 +24,24 @@ def build_network(config: TrainingConfig) -> keras.Model:
     """Build the network of a recipe with all its heads, to be trained.
 
     Raises:
-        ConfigError: Weights that the recipe starts from cannot be had.
+        ConfigError: Weights that the recipe starts from cannot be had, or a head has the name of
+            another layer.
     """
+    try:
+        network = _build_network(config)
+        # What cannot be taken out in the end should not be trained for hours before.
+        for head in config.heads:
+            extract_head(network, config, head)
+    except (KeyError, ValueError) as err:
+        names = ", ".join(head.name for head in config.heads)
+        raise ConfigError(
+            f"heads.name is the name of another layer of the network, too ({names}); choose "
+            f"another one: {err}"
+        ) from err
+    return network
+
+
+def _build_network(config: TrainingConfig) -> keras.Model:
     names = [head.name for head in config.heads]
     if isinstance(config.network, ResNet50V2Config):
         return build_resnet50v2(
@@ -118,9 +134,13 @@ def copy_weights(
 
     Raises:
         KeyError: `target` has a layer that `source` has not.
-        ValueError: The weights of a layer have other shapes.
+        ValueError: The weights of a layer have other shapes, or `source` has further layers where
+            all of them are to grow.
     """
     found = _layers_with_weights(source)
+    left_out = found.keys() - _layers_with_weights(target).keys() - {source_head}
+    if grow and left_out:
+        raise ValueError(f"it has the layers {', '.join(sorted(left_out))} besides.")
     for name, layer in _layers_with_weights(target).items():
         if name not in except_for:
             weights = found[source_head if name == target_head else name].get_weights()

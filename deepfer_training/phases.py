@@ -112,7 +112,8 @@ def end_phase(
     try:
         # Without the optimizer, whose variables may be those of an earlier phase.
         keras.Model(network.inputs, network.outputs).load_weights(path)
-    except (OSError, ValueError, KeyError) as err:
+    # RuntimeError: what h5py makes of some damage.
+    except (OSError, ValueError, KeyError, RuntimeError) as err:
         raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
 
 

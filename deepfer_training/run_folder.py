@@ -118,9 +118,14 @@ def _memory(callback: keras.callbacks.Callback) -> dict[str, float]:
 
 
 def _save_progress(path: Path, progress: Progress) -> None:
-    """Replace the file in one step and last: it always names whole weights."""
+    """Come last: the file always names whole weights."""
+    _write_whole(path, json.dumps(dataclasses.asdict(progress)).encode())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file in one step, so that a kill leaves it as it was or whole."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(dataclasses.asdict(progress)))
+    new.write_bytes(content)
     os.replace(new, path)
 
 
@@ -152,7 +157,8 @@ def restore_weights(network: keras.Model, folder: Path, progress: Progress) -> N
         network.load_weights(folder / CHECKPOINT_FOLDER / progress.weights)
         for name, random_state in progress.random_states.items():
             network.get_layer(name).seed_generator.state.assign(random_state)
-    except (OSError, ValueError, KeyError) as err:
+    # RuntimeError: what h5py makes of some damage.
+    except (OSError, ValueError, KeyError, RuntimeError) as err:
         raise RunError(
             f"The checkpoint in {folder / CHECKPOINT_FOLDER} is damaged: {err}. Start again in "
             "another folder."
@@ -163,11 +169,34 @@ def require_no_run(folder: Path) -> None:
     """Check that a new run can begin in `folder`.
 
     Raises:
-        RunError: It holds a run already.
+        RunError: It holds a run already, or something else.
     """
     if (folder / RECIPE_FILE).exists():
         raise RunError(
             f"{folder} holds a run already. Give --resume to go on with it, or another folder."
+        )
+    _require_nothing_else(folder)
+
+
+def _require_nothing_else(folder: Path) -> None:
+    """Check that a folder without a run has no files that a run would replace.
+
+    Raises:
+        RunError: It has, or it is a file.
+    """
+    try:
+        # A run that was killed while it began has left this one.
+        others = [entry.name for entry in folder.iterdir() if entry.name != RUN_FILE]
+    except FileNotFoundError:
+        return
+    except OSError as err:
+        raise RunError(
+            f"{folder} cannot be a run folder: {err.strerror}. Give one that does not exist yet."
+        ) from err
+    if others:
+        raise RunError(
+            f"{folder} holds other files ({', '.join(sorted(others)[:3])}) and no run. Give a "
+            "folder that is empty or does not exist yet."
         )
 
 
@@ -189,10 +218,12 @@ def open_run_folder(
     """
     recipe_path, run_path = folder / RECIPE_FILE, folder / RUN_FILE
     if not recipe_path.exists():
+        _require_nothing_else(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            run_path.write_text(json.dumps(run, indent=2) + "\n")
-            recipe_path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+            _write_whole(run_path, _format(run))
+            # Last: it makes the folder a run's.
+            _write_whole(recipe_path, _format(dataclasses.asdict(config)))
         except OSError as err:
             raise RunError(
                 f"Cannot write to the run folder {folder}: {err.strerror}. Give a folder that can "
@@ -290,17 +321,24 @@ def read_run_file(path: Path) -> dict[str, Any]:
         RunError: It is missing or damaged.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as err:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise TypeError(f"it holds {values!r:.30} instead of fields")
+    except (OSError, ValueError, TypeError, RecursionError) as err:
         raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
+    return values
+
+
+def _format(values: dict[str, Any]) -> bytes:
+    return f"{json.dumps(values, indent=2)}\n".encode()
 
 
 def drop_log_rows(folder: Path, epochs_done: int) -> None:
     """Remove the log rows of epochs that a resumed run does again."""
     path = folder / LOG_FILE
     if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join(lines[: epochs_done + 1]))
+        lines = path.read_bytes().splitlines(keepends=True)
+        _write_whole(path, b"".join(lines[: epochs_done + 1]))
 
 
 def data_fingerprint(dataset: FaceDataset) -> str:

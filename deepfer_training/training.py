@@ -1,6 +1,7 @@
 """Train a model by a recipe, resumable after every epoch."""
 
 import importlib.util
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from deepfer_training.batches import (
 )
 from deepfer_training.config import HeadConfig, TrainingConfig
 from deepfer_training.distribution import Share, distributed, join_processes
-from deepfer_training.errors import DatasetError
+from deepfer_training.errors import DatasetError, RunError
 from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.networks import build_network, extract_head, head_path, start_from
 from deepfer_training.phases import (
@@ -68,6 +69,23 @@ class _ReportEpochs(keras.callbacks.Callback):
             f"epoch {epoch + 1}/{self._last_epoch}  loss {logs['loss']:.4f}  "
             f"PublicTest accuracy: {described}"
         )
+
+
+class _StopDiverged(keras.callbacks.Callback):
+    """End a training whose loss is no number any more, before its weights replace good ones."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        super().__init__()
+        self._learning_rate = config.optimization.learning_rate
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {})["loss"]
+        if not math.isfinite(loss):
+            raise RunError(
+                f"The training has diverged: the loss of epoch {epoch + 1} is {loss}. Take a "
+                f"lower optimization.learning_rate than {self._learning_rate} and start again in "
+                "another folder."
+            )
 
 
 class _ReportSteps(keras.callbacks.Callback):
@@ -133,7 +151,8 @@ def train(
         DatasetError: The data set lacks a split, a class or the votes.
         ModelFileError: `start` or a teacher lacks a model that fits.
         RunError: The folder holds a run already and `resume` is off, it belongs to another recipe
-            or other data, or its files are damaged; or processes do not find each other.
+            or other data, its files are damaged or cannot be written; processes do not find each
+            other; or the training diverges.
     """
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
@@ -157,21 +176,43 @@ def train(
         if start is not None:
             start_from(network, start, config.heads)
         # Last: a recipe that cannot be trained leaves no run folder behind.
-        if share.is_first:
-            run = describe_run(config, dataset, command, start=start, teachers=teachers)
-            open_run_folder(run_folder, config, run, resume=resume)
-        share.wait_for_others("run folder")
+        share.let_first(
+            lambda: open_run_folder(
+                run_folder,
+                config,
+                describe_run(config, dataset, command, start=start, teachers=teachers),
+                resume=resume,
+            )
+        )
         material = _Material.prepare(config, training, targets, validation, share)
         listener = _Listener(report, on_step) if share.is_first else _Listener()
         if distribute != "none":
             listener.report(f"Devices: {share.device_count}, processes: {share.process_count}.")
-        _run_phases(network, config, run_folder, weights_folder, material, share, listener)
+        with _explain_full_disk(run_folder):
+            _run_phases(network, config, run_folder, weights_folder, material, share, listener)
     paths = [head_path(run_folder, head) for head in config.heads]
     if share.is_first:
-        for head, path in zip(config.heads, paths, strict=True):
-            extract_head(network, config, head).save(path)
-        write_run_report(run_folder, config, validation)
+        with _explain_full_disk(run_folder):
+            for head, path in zip(config.heads, paths, strict=True):
+                extract_head(network, config, head).save(path)
+            write_run_report(run_folder, config, validation)
     return paths
+
+
+@contextmanager
+def _explain_full_disk(run_folder: Path) -> Iterator[None]:
+    """Say what to do where the run folder cannot be written any more.
+
+    Raises:
+        RunError: It cannot.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise RunError(
+            f"Cannot write to the run folder {run_folder}: {err.strerror or err}. Make room, then "
+            "go on with --resume."
+        ) from err
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,6 +322,7 @@ def _run_phases(
             shuffle=False,
             verbose=0,
             callbacks=[
+                _StopDiverged(config),
                 *deciding,
                 *_logs(run_folder, progress, share),
                 _ReportEpochs(config, last_epoch, listener.report),

@@ -100,11 +100,67 @@ def test_a_rectangle_of_the_wanted_size_is_erased(area_min: float, area_max: flo
 
 
 def test_brightness_and_contrast_stay_in_range() -> None:
-    faces = _faces()
-    config = AugmentationConfig(**_NONE | {"contrast": 1.0, "brightness": 0.5})
+    # Half black, half white: brighter or darker, each half stays what it is or comes nearer to
+    # the other, and never wraps around to it.
+    faces = np.zeros((64, 48, 48), np.uint8)
+    faces[:, :, 24:] = 255
+    config = AugmentationConfig(**_NONE | {"contrast": 0.4, "brightness": 0.3})
 
     changed = augment(faces, config, np.random.default_rng(1))
 
     assert changed.dtype == np.uint8
-    assert changed.shape == faces.shape
-    assert (changed.mean(axis=(1, 2)) != faces.mean(axis=(1, 2))).all()
+    dark, bright = changed[:, 0, 0].astype(int), changed[:, 0, -1].astype(int)
+    assert (bright - dark >= 100).all()
+    assert dark.max() > 50
+    assert bright.min() < 205
+    assert (dark == 0).any()
+    assert (bright == 255).any()
+
+
+def test_a_rotation_turns_by_no_more_than_its_limit() -> None:
+    # A dot 20 pixels to the right of the middle.
+    faces = np.zeros((64, 48, 48), np.uint8)
+    faces[:, 23:25, 43:45] = 255
+    config = AugmentationConfig(**_NONE | {"rotation_deg": 15.0})
+
+    changed = augment(faces, config, np.random.default_rng(1)).astype(float)
+
+    grid = np.arange(48) - 23.5
+    weight = changed.sum(axis=(1, 2))
+    x = (changed.sum(axis=1) * grid).sum(axis=1) / weight
+    y = (changed.sum(axis=2) * grid).sum(axis=1) / weight
+    angles_deg = np.degrees(np.arctan2(-y, x))
+    assert np.abs(angles_deg).max() <= 15.5
+    assert angles_deg.min() < -10
+    assert angles_deg.max() > 10
+
+
+def test_a_scale_changes_the_size_by_no_more_than_its_limit() -> None:
+    # A square of 20 pixels.
+    faces = np.zeros((64, 48, 48), np.uint8)
+    faces[:, 14:34, 14:34] = 255
+    config = AugmentationConfig(**_NONE | {"scale": 0.2})
+
+    changed = augment(faces, config, np.random.default_rng(1))
+
+    sides_px = np.sqrt(changed.sum(axis=(1, 2)) / 255.0)
+    assert 15.5 <= sides_px.min() < 18
+    assert 22 < sides_px.max() <= 24.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "roughness_kept"),
+    [
+        ({"blur_probability": 1.0, "blur_sigma_px": 3.0}, False),
+        ({"jpeg_probability": 1.0, "jpeg_quality_min": 5}, True),
+    ],
+    ids=["blur", "JPEG"],
+)
+def test_cameras_blur_and_compress(changes: dict[str, float], roughness_kept: bool) -> None:
+    faces = _faces()
+
+    changed = augment(faces, AugmentationConfig(**_NONE | changes), np.random.default_rng(1))
+
+    roughness = [np.abs(np.diff(images.astype(int), axis=2)).mean() for images in (faces, changed)]
+    assert (changed != faces).any(axis=(1, 2)).all()
+    assert (roughness[1] > 0.5 * roughness[0]) == roughness_kept

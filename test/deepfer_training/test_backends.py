@@ -71,6 +71,22 @@ def test_two_processes_learn_what_one_does_with_batches_twice_as_large(
     np.testing.assert_allclose(found["val_loss"], expected["val_loss"], rtol=0.02)
 
 
+def test_no_process_waits_for_one_that_has_failed(
+    recipe: Path, tiny_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("jax")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "notes.txt").write_text("no run")
+
+    processes = start_processes(recipe, tiny_files, run)
+    errors = [process.communicate(timeout=120)[1].decode() for process in processes]
+
+    assert all(process.returncode == 1 for process in processes), errors
+    assert "holds other files (notes.txt) and no run" in errors[0]
+    assert "RunError: The first process of this training has failed, and says why." in errors[1]
+
+
 def test_two_processes_are_taught_and_led_by_their_scores_as_one_is(
     tiny_run: Path,
     tiny_config: TrainingConfig,

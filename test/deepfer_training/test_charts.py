@@ -21,6 +21,21 @@ def _texts(axes: object) -> list[str]:
     return [text.get_text() for text in axes.texts]  # type: ignore[attr-defined]
 
 
+def test_what_looks_like_a_formula_is_a_name(tmp_path: Path) -> None:
+    from deepfer_training.charts import draw_confusion, draw_curves, draw_reliability, save_figure
+
+    title = r"a $\foo$ b"
+    for number, figure in enumerate(
+        (
+            draw_confusion([[1, 0], [0, 1]], ("a", "b"), title),
+            draw_reliability(_BINS, title),
+            draw_curves({"loss": [1.0, 0.5]}, title),
+        )
+    ):
+        save_figure(figure, tmp_path / f"{number}.png")
+        assert (tmp_path / f"{number}.png").stat().st_size > 0
+
+
 def test_a_confusion_shows_count_and_share_of_every_cell() -> None:
     from deepfer_training.charts import draw_confusion
 

@@ -34,7 +34,7 @@ def test_fields_that_are_left_out_keep_their_defaults(tmp_path: Path) -> None:
     assert config.optimization == TrainingConfig().optimization
 
 
-@pytest.mark.parametrize("number", ["1e-5", "1.0e-5", "0.00001", "1E-5"])
+@pytest.mark.parametrize("number", ["1e-5", "1.0e-5", "0.00001", "1E-5", "0.1e-4", ".1E-4"])
 def test_numbers_may_be_written_with_an_exponent(tmp_path: Path, number: str) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(f"optimization:\n  learning_rate: {number}\n")
@@ -76,11 +76,13 @@ def test_heads_are_read_and_written() -> None:
     assert config_from_dict(dataclasses.asdict(config)) == config
 
 
-def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["", "# nothing but a comment", "{}", "[]", "0"])
+def test_an_empty_recipe_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("")
+    path.write_text(content)
 
-    assert load_config(path) == TrainingConfig()
+    with pytest.raises(ConfigError, match=r"recipe\.yaml is empty; give at least one field"):
+        load_config(path)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +93,19 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
         ({"network": 3}, "network must be a mapping of fields, got 3."),
         ({"network": {"widths": 3}}, "network.widths must be a list, got 3."),
         ({"network": {"widths": []}}, "network.widths is (), allowed: at least one stage."),
-        ({"network": {"widths": [8, 0]}}, "network.widths is (8, 0), allowed: numbers above 0."),
+        (
+            {"network": {"widths": [8, 0]}},
+            "network.widths is (8, 0), allowed: numbers from 1 to 4",
+        ),
+        ({"network": {"widths": [10**13]}}, "network.widths is (10000000000000,), allowed: num"),
         ({"network": {"widths": [8, "a"]}}, "network.widths[1] must be of type int, got 'a'."),
         ({"network": {"dropout": 1.0}}, "network.dropout is 1.0, allowed: 0 to below 1."),
         ({"seed": "one"}, "seed must be of type int, got 'one'."),
         ({"seed": True}, "seed must be of type int, got True."),
-        ({"network": {"stem_width": -1}}, "network.stem_width is -1, allowed: 0 or more."),
+        ({"network": {"stem_width": -1}}, "network.stem_width is -1, allowed: 0 to 4096."),
         (
             {"network": {"blocks": [1, 1]}},
-            "network.blocks is (1, 1), allowed: 4 numbers above 0, one a stage.",
+            "network.blocks is (1, 1), allowed: 4 numbers from 1 to 100, one a stage.",
         ),
         ({"crop_margin": -1}, "crop_margin is -1.0, allowed: 0 to 1."),
         ({"dtype_policy": "int8"}, "dtype_policy is 'int8', allowed: float32 or mixed_bfloat16"),
@@ -108,7 +114,9 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
             {"augmentation": {"erasing_area_min": 0.5}},
             "augmentation.erasing_area_min is 0.5, allowed: at most erasing_area_max.",
         ),
-        ({"optimization": {"epochs": 0}}, "optimization.epochs is 0, allowed: 1 or more."),
+        ({"optimization": {"epochs": 0}}, "optimization.epochs is 0, allowed: 1 to 100000."),
+        ({"optimization": {"epochs": 10**23}}, "optimization.epochs is 100000000000000000000000"),
+        ({"optimization": {"batch_size": 0}}, "optimization.batch_size is 0, allowed: 1 to 65536"),
         (
             {"optimization": {"warmup_epochs": 24}},
             "optimization.warmup_epochs is 24, allowed: 0 to below epochs.",
@@ -127,6 +135,10 @@ def test_an_empty_recipe_is_the_default(tmp_path: Path) -> None:
         ({"heads": [3]}, "heads[0] must be a mapping of fields, got 3."),
         ({"heads": [{"votes": 1}]}, "Unknown field 'heads[0].votes'; allowed: name, votes_weight"),
         ({"heads": [{"name": "../x"}]}, "heads.name is '../x', allowed: letters, digits, - and _"),
+        (
+            {"heads": [{"name": "x" * 101}]},
+            f"heads.name is '{'x' * 101}', allowed: letters, digit",
+        ),
         ({"heads": [{"votes_weight": 2}]}, "heads.votes_weight is 2.0, allowed: 0 to 1."),
         ({"heads": [{"class_balance": -1}]}, "heads.class_balance is -1.0, allowed: 0 to 1."),
         (
@@ -183,7 +195,19 @@ def test_a_wrong_field_is_named(values: object, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("content", [None, "a: [", "seed: x"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="no file"),
+        pytest.param("a: [", id="cut off"),
+        pytest.param("seed: x", id="wrong field"),
+        pytest.param("seed: 2020-13-45", id="no date"),
+        pytest.param("seed: 0x_", id="no number"),
+        pytest.param("a: " + "[" * 3000, id="deep"),
+        pytest.param("seed: 1\nseed: 5\n", id="twice"),
+        pytest.param("optimization:\n  epochs: 1\n  epochs: 2\n", id="twice below"),
+    ],
+)
 def test_errors_name_the_file(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "recipe.yaml"
     if content is not None:

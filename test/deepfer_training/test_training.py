@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import itertools
 import json
 import shutil
@@ -348,8 +349,12 @@ def test_teachers_are_named_where_the_recipe_wants_them_only(
         ),
         ({"network": NetworkConfig(0, (8, 8), (2, 2))}, "has another network than the recipe"),
         ({"network": NetworkConfig(0, (8, 16), (2, 3))}, "has another network than the recipe"),
+        (
+            {"network": NetworkConfig(0, (8, 16), (2, 1))},
+            "another network than the recipe: it has the layers stage2_block2.* besides",
+        ),
     ],
-    ids=["another head", "other widths", "more layers"],
+    ids=["another head", "other widths", "more layers", "fewer layers"],
 )
 def test_a_start_that_does_not_fit_is_refused(
     tiny_run: Path,
@@ -386,8 +391,67 @@ def test_a_run_folder_that_cannot_be_written_is_refused(
 
     (tmp_path / "file").write_text("no folder")
 
-    with pytest.raises(RunError, match=r"Cannot write to the run folder .*file: .*Give a folder"):
+    with pytest.raises(RunError, match=r"file cannot be a run folder: Not a directory\. Give one"):
         train(tiny_config, tiny_dataset, tmp_path / "file")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_of_other_files_is_no_run_folder(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path, resume: bool
+) -> None:
+    from deepfer_training.training import train
+
+    (tmp_path / "log.csv").write_text("mine")
+
+    with pytest.raises(RunError, match=r"holds other files \(log\.csv\) and no run"):
+        train(tiny_config, tiny_dataset, tmp_path, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+    assert (tmp_path / "log.csv").read_text() == "mine"
+
+
+def test_a_head_is_not_called_like_a_layer(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    config = dataclasses.replace(tiny_config, heads=(HeadConfig("stage1_block1_conv"),))
+
+    with pytest.raises(ConfigError, match=r"name of another layer .*\(stage1_block1_conv\)"):
+        train(config, tiny_dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverges_says_so_and_leaves_no_model(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    optimization = dataclasses.replace(tiny_config.optimization, learning_rate=1e30)
+    config = dataclasses.replace(tiny_config, optimization=optimization)
+
+    with pytest.raises(RunError, match=r"diverged: the loss of epoch 1 is nan.* than 1e\+30 and"):
+        train(config, tiny_dataset, tmp_path / "run", report=lambda line: None)
+    assert not list((tmp_path / "run").rglob("*.keras"))
+    assert not list((tmp_path / "run").rglob("*.weights.h5"))
+
+
+def test_a_full_disk_says_what_to_do(
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepfer_training import training
+
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training, "write_run_report", fail)
+    optimization = dataclasses.replace(tiny_config.optimization, epochs=1, warmup_epochs=0)
+    config = dataclasses.replace(tiny_config, optimization=optimization)
+
+    with pytest.raises(RunError, match=r"run: No space left on device\. Make room, then go on"):
+        training.train(config, tiny_dataset, tmp_path / "run", report=lambda line: None)
 
 
 def test_the_run_folder_shows_how_good_the_model_is(
@@ -483,11 +547,13 @@ def test_a_damaged_run_is_named(
 
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
-    for damaged in run.rglob(file):
-        damaged.write_bytes(damaged.read_bytes()[:20])
-
-    with pytest.raises(RunError, match="Start again in another folder"):
-        train(tiny_config, tiny_dataset, run, resume=True)
+    (damaged,) = run.rglob(file)
+    content = damaged.read_bytes()
+    # Cut, of another kind, and with a hole.
+    for wrong in (content[:20], b"[]", content[: len(content) // 2].ljust(len(content), b"\0")):
+        damaged.write_bytes(wrong)
+        with pytest.raises(RunError, match="Start again in another folder"):
+            train(tiny_config, tiny_dataset, run, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -87,15 +87,14 @@ class ProgramProcess:
         self.durations_ms: list[float] = []
         self.found = 0
         script = Path(__file__).with_name("bench_peer.py")
-        python = sys.executable if name == _OURS else str(_ENVIRONMENT / "bin" / "python")
         # A file: a pipe that nobody reads would fill up and stop the program.
         self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [python, str(script), name, str(frames_path)],
+            [python_of(name), str(script), name, str(frames_path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=_environment(ours=name == _OURS),
+            env=variables_of(name),
             text=True,
         )
         self._answer(expected="ready")
@@ -169,10 +168,9 @@ def pip_install(*arguments: str) -> None:
     Raises:
         click.ClickException: It does not work.
     """
-    python = str(_ENVIRONMENT / "bin" / "python")
     result = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", *arguments],
-        env=_environment(ours=False),
+        [python_of(_PEERS[0]), "-m", "pip", "install", "--quiet", *arguments],
+        env=variables_of(_PEERS[0]),
         capture_output=True,
         text=True,
     )
@@ -236,9 +234,14 @@ def table_of(rows: list[Comparison]) -> Table:
     return table
 
 
-def _environment(*, ours: bool) -> dict[str, Any]:
-    """Return the variables for a process; what ROS sets must not reach another Python."""
-    if ours:
+def python_of(program: str) -> str:
+    """Return the Python that a program runs in."""
+    return sys.executable if program == _OURS else str(_ENVIRONMENT / "bin" / "python")
+
+
+def variables_of(program: str) -> dict[str, Any]:
+    """Return the variables for its process; what ROS sets must not reach another Python."""
+    if program == _OURS:
         return dict(os.environ)
     left_out = ("LD_LIBRARY_PATH", "PYTHONPATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE", "VIRTUAL_ENV")
     variables = {name: value for name, value in os.environ.items() if name not in left_out}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ros_peer import RosPeer
 
 # Not by pytest's setting pythonpath, which Ubuntu 22.04's pytest does not know.
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+sys.path[:0] = [str(Path(__file__).parent / "support"), str(Path(__file__).parents[1] / "scripts")]
 
 # rosbags has no rosdep key: where ROS comes from Debian packages, `deepfer bag` is optional.
 collect_ignore = (

@@ -90,15 +90,15 @@ def test_the_recipe_is_that_of_deepfer(tmp_path: Path) -> None:
     assert loss["class_name"] == "CategoricalCrossentropy"
     assert loss["config"]["label_smoothing"] == 0
     assert compiled["weighted_metrics"] == [["accuracy"]]
-    kinds = [
-        type(callback)
-        for callback in phase_callbacks(config.optimization, tmp_path, "val_accuracy")
-    ]
-    assert kinds == [
-        keras.callbacks.ModelCheckpoint,
-        keras.callbacks.EarlyStopping,
-        keras.callbacks.ReduceLROnPlateau,
-    ]
+    keeping, stopping, slowing = phase_callbacks(config.optimization, tmp_path, "val_accuracy")
+    assert isinstance(keeping, keras.callbacks.ModelCheckpoint)
+    assert (keeping.monitor, keeping.save_best_only) == ("val_accuracy", True)
+    assert keeping.monitor_op(0.7, 0.6)
+    assert isinstance(stopping, keras.callbacks.EarlyStopping)
+    assert (stopping.monitor, stopping.patience) == ("val_loss", config.optimization.stop_patience)
+    assert isinstance(slowing, keras.callbacks.ReduceLROnPlateau)
+    assert (slowing.monitor, slowing.factor) == ("val_loss", config.optimization.plateau_factor)
+    assert slowing.patience == config.optimization.plateau_patience < stopping.patience
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_weights_that_cannot_be_had_are_named(weights: str) -> None:
 
 @pytest.fixture(scope="module")
 def short_config(weights_file: Path) -> TrainingConfig:
-    """Two epochs of each phase, of which the second is only begun if the first one helps."""
+    """Two epochs of each of two phases."""
     return config_from_dict(
         {
             "name": "short",

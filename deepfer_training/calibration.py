@@ -47,7 +47,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
     temperature = round(float(_TEMPERATURES[int(np.argmin(losses))]), 4)
     before = expected_calibration_error(labels, probabilities)
     after = expected_calibration_error(labels, apply_temperature(probabilities, temperature))
-    if after >= before:
+    if not after < before:
         return Calibration(1.0, before, before)
     return Calibration(temperature, before, after)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from deepfer_training.errors import TrainingError
 
@@ -175,6 +176,7 @@ def evaluate(
                     f"{file.path} has no bundle.json beside it: its outputs are taken for the "
                     "seven classes of FER-2013, in their order.",
                     soft_wrap=True,
+                    markup=False,
                 )
         total = len(files) * evaluation.count_predictions(faces, robustness=robustness, tta=tta)
         with _progress(console) as progress:
@@ -207,9 +209,9 @@ def evaluate(
     summary = {"split": split, **summarize(values)}
     if as_json:
         for line in (*values, *([{"summary": summary}] if len(values) > 1 else [])):
-            click.echo(json.dumps(line))
+            click.echo(json.dumps(line, allow_nan=False))
     elif len(results) > 1:
-        print_summary(dict(zip(models, values, strict=True)), summary, Console())
+        print_summary(models, values, summary, Console())
     else:
         print_evaluation(results[0], Console())
 
@@ -288,7 +290,7 @@ def export(
                 other_seeds=other_seeds,
                 replace=replace,
                 command=shlex.join(words),
-                report=lambda step: status.update(f"{step} …"),
+                report=lambda step: status.update(Text(f"{step} …")),
             )
     except TrainingError as err:
         raise click.ClickException(str(err)) from err
@@ -315,7 +317,7 @@ def _read(data: Path, ferplus: Path | None, console: Console) -> "FaceDataset":
     """Read the data, and tell what has been decided about it: where splits come from, say."""
     from deepfer_training.dataset_cache import load_source
 
-    with console.status(f"Reading {data} …"):
+    with console.status(Text(f"Reading {data} …")):
         source = load_source(data, ferplus)
     for note in source.notes:
         console.print(note, soft_wrap=True, markup=False)

@@ -226,7 +226,19 @@ def load_ordered_predictor(model: ModelFile) -> Predictor:
         ModelFileError: The model has other labels, or none are known and it has not seven
             outputs.
     """
-    predictor = load_predictor(model.path)
+    return order_outputs(load_predictor(model.path), model)
+
+
+def order_outputs(predictor: Predictor, model: ModelFile) -> Predictor:
+    """Put the outputs of a loaded model into the order of `fer2013.LABELS`.
+
+    Args:
+        predictor: The loaded model.
+        model: What is known about it.
+
+    Raises:
+        ModelFileError: See `load_ordered_predictor`.
+    """
     return _Reordered(predictor, _output_order(model, predictor.class_count))
 
 
@@ -236,6 +248,7 @@ class _Reordered:
     def __init__(self, predictor: Predictor, order: list[int]) -> None:
         self._predictor = predictor
         self._order = order
+        self.name = predictor.name
         self.input_size_px = predictor.input_size_px
         self.class_count = predictor.class_count
 

@@ -15,18 +15,21 @@ from deepfer_training.seed_summary import SCORES, read_scores
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print scores, classes, confusion and robustness of one evaluation."""
+    # Names of files may have square brackets, which Rich takes for markup in plain strings.
     console.print(
-        f"{evaluation.model} ({evaluation.file}) on {evaluation.split}: "
-        f"{evaluation.ms_per_face:.2f} ms a face",
-        style="bold",
-        highlight=False,
+        Text(
+            f"{evaluation.model} ({evaluation.file}) on {evaluation.split}: "
+            f"{evaluation.ms_per_face:.2f} ms a face",
+            style="bold",
+        )
     )
     if evaluation.comparison is not None:
         console.print(
-            f"Against {evaluation.comparison.file}: the same answer for "
-            f"{100 * evaluation.comparison.same_answers:.2f} % of the pictures, probabilities "
-            f"differ by at most {evaluation.comparison.largest_difference:.2g}",
-            highlight=False,
+            Text(
+                f"Against {evaluation.comparison.file}: the same answer for "
+                f"{100 * evaluation.comparison.same_answers:.2f} % of the pictures, probabilities "
+                f"differ by at most {evaluation.comparison.largest_difference:.2g}"
+            )
         )
     console.print(_overview(evaluation))
     console.print(_classes("By FER-2013 label", evaluation.fer2013))
@@ -40,23 +43,27 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 
 
 def print_summary(
-    evaluations: Mapping[str, Mapping[str, Any]], summary: Mapping[str, Any], console: Console
+    models: Sequence[str],
+    evaluations: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any],
+    console: Console,
 ) -> None:
     """Print the scores of several models and their spread, a table for each set of labels.
 
     Args:
-        evaluations: What `Evaluation.to_json` gives for each model, by what the user calls it.
+        models: What the user calls each model.
+        evaluations: What `Evaluation.to_json` gives for each model.
         summary: What `seed_summary.summarize` says of them, and the split.
         console: Where to print.
     """
     # Paths may be longer than a table is wide.
-    for number, model in enumerate(evaluations, 1):
+    for number, model in enumerate(models, 1):
         console.print(Text(f"{number}: {model}"), soft_wrap=True)
     names = {"fer2013": "FER-2013", "ferplus": "FER+ majority", "ferplus_strict": "FER+ strict"}
     for key, suffix in ((None, ""), ("tta", ", TTA")):
         if key is not None and key not in summary:
             continue
-        of_models = [values if key is None else values[key] for values in evaluations.values()]
+        of_models = [values if key is None else values[key] for values in evaluations]
         of_all = summary if key is None else summary[key]
         for label_set, name in names.items():
             scores = of_all if label_set == "fer2013" else of_all.get(label_set)

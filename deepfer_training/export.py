@@ -141,7 +141,8 @@ def export_bundle(
 
     Args:
         source: Run folder of `deepfer train` with one model, bundle folder or `.keras` file.
-        output: Folder of the bundle; its name is the bundle's name.
+        output: Folder of the bundle; its name is the bundle's name. Where it is a symbolic link,
+            the folder that it leads to.
         dataset: FER-2013, with or without FER+ votes.
         calibrate: One of `CALIBRATION_LABELS`.
         without: Names of the `OPTIONAL_FORMATS` that are left out of the folder. They are
@@ -153,24 +154,21 @@ def export_bundle(
         report: Called with one line a step.
 
     Returns:
-        The folder of the bundle.
+        The folder of the bundle, an absolute path without links.
 
     Raises:
         DatasetError: The data set lacks a split, or votes that are asked for.
-        ExportError: The output exists, a file loses too much, or another seed's model is not of
-            the same recipe; nothing is written then.
+        ExportError: The output exists or cannot be written, a file loses too much, or another
+            seed's model is not of the same recipe; nothing is written then.
         ModelFileError: The source is not a trained model.
         RunError: The run folder's files are damaged.
     """
-    if output.exists() and not (replace and (output / BUNDLE_FILE).exists()):
-        raise ExportError(
-            f"{output} exists already. "
-            + (
-                "Give --replace to write it anew, or another folder."
-                if (output / BUNDLE_FILE).exists()
-                else "It is no bundle; give another folder."
-            )
-        )
+    shown_output, output = shown_path(output), _resolve_output(output)
+    try:
+        _restore(output)
+    except OSError as err:
+        raise _cannot_write(output.parent, err) from err
+    _check_output(output, replace=replace)
     trained = _read_source(source)
     others = [_read_source(other) for other in other_seeds]
     _check_same_recipe([trained, *others])
@@ -178,20 +176,19 @@ def export_bundle(
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     except OSError as err:
-        raise ExportError(
-            f"Cannot write to {output.parent}: {err.strerror}. Give --output a folder that can be "
-            "written."
-        ) from err
+        raise _cannot_write(output.parent, err) from err
     try:
         bundle = _write_files(trained, folder, output.name, dataset, calibrate, without, report)
         if others:
             bundle["seeds"] = _measure_seeds([trained, *others], dataset, calibrate, report)
-        bundle["provenance"]["export"] |= {"output": shown_path(output), "command": command}
+        bundle["provenance"]["export"] |= {"output": shown_output, "command": command}
         bundle["charts"] = write_charts(bundle, folder)
         (folder / BUNDLE_FILE).write_text(format_json(bundle), encoding="utf-8")
         (folder / CARD_FILE).write_text(write_card(bundle, folder), encoding="utf-8")
         folder.chmod(0o755)
-        _move_into_place(folder, output)
+        _move_into_place(folder, output, replace=replace)
+    except OSError as err:
+        raise _cannot_write(output.parent, err) from err
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return output
@@ -226,7 +223,7 @@ def _write_files(
     faces = {split: dataset.split(split) for split in ("PublicTest", "PrivateTest")}
     report("Calibrating on PublicTest")
     calibration_labels = choose_calibration_labels(calibrate, trained.head, dataset)
-    model, calibration = _calibrate(trained.model, faces["PublicTest"], calibration_labels)
+    model, calibration = _calibrate(trained, faces["PublicTest"], calibration_labels)
     model.save(folder / KERAS_FILE)
     examples = _choose_examples(dataset.split("Training"), trained.recipe)
     for export_format in FORMATS:
@@ -240,7 +237,7 @@ def _write_files(
     metrics: dict[str, dict[str, Any]] = {file: {} for file in files}
     for split, split_faces in faces.items():
         report(f"Measuring on {split}")
-        evaluations = _evaluate_files(files, split_faces, split)
+        evaluations = _evaluate_files(files, split_faces, split, without)
         if split == "PublicTest":
             has_votes = dataset.votes is not None
             labels = meant_labels(trained.head, calibration_labels, has_votes=has_votes)
@@ -248,9 +245,13 @@ def _write_files(
         for file, evaluation in evaluations.items():
             metrics[file][split] = evaluation.to_json()
 
-    left_out = [entry.file for entry in FORMATS if entry.name in without]
-    sizes = {file: (folder / file).stat().st_size for file in left_out}
-    for file in left_out:
+    sizes = {}
+    for file in [entry.file for entry in FORMATS if entry.name in without]:
+        # One that cannot be used has no figures for the card.
+        if len(metrics[file]) == len(faces):
+            sizes[file] = (folder / file).stat().st_size
+        else:
+            del metrics[file]
         (folder / file).unlink()
         del files[file]
     return {
@@ -353,8 +354,8 @@ def _measure_seeds(
     models, evaluations = [], []
     for source in sources:
         report(f"Measuring seed {source.seed} on PrivateTest")
-        model, _ = _calibrate(source.model, calibration_faces, labels)
-        probabilities = predict(KerasPredictor(model), faces.images)
+        model, _ = _calibrate(source, calibration_faces, labels)
+        probabilities = predict(KerasPredictor(model, str(source.path)), faces.images)
         evaluation = label_sets_to_json(score_label_sets(faces, probabilities))
         evaluations.append(evaluation)
         models.append(
@@ -422,9 +423,10 @@ def _load_keras_model(path: Path) -> keras.Model:
 
 
 def _calibrate(
-    model: keras.Model, faces: FaceDataset, labels: str
+    source: _Source, faces: FaceDataset, labels: str
 ) -> tuple[keras.Model, Calibration]:
-    probabilities = predict(KerasPredictor(model), faces.images)
+    model = source.model
+    probabilities = predict(KerasPredictor(model, str(source.path)), faces.images)
     true_labels = faces.majority_labels() if labels == "ferplus" else faces.labels
     rows = true_labels >= 0
     calibration = fit_temperature(true_labels[rows], probabilities[rows])
@@ -444,22 +446,36 @@ def _choose_examples(training: FaceDataset, recipe: dict[str, Any] | None) -> ND
 
 
 def _evaluate_files(
-    files: dict[str, ModelFile], faces: FaceDataset, split: str
+    files: dict[str, ModelFile], faces: FaceDataset, split: str, without: Collection[str]
 ) -> dict[str, Evaluation]:
+    """Measure files on a split, but for those that cannot be used and are not written.
+
+    Raises:
+        ExportError: A file that is written cannot be used.
+    """
     keras_probabilities = predict(load_ordered_predictor(files[KERAS_FILE]), faces.images)
     reference = Reference(KERAS_FILE, keras_probabilities)
-    return {
-        file: evaluate(
-            model,
-            faces,
-            split,
-            # The figures that are reported; the other files differ by next to nothing.
-            tta=file == LITERT_FILE and split == "PrivateTest",
-            robustness=file == LITERT_FILE and split == "PrivateTest",
-            reference=None if file == KERAS_FILE else reference,
-        )
-        for file, model in files.items()
-    }
+    formats = {entry.file: entry for entry in FORMATS}
+    evaluations = {}
+    for file, model in files.items():
+        try:
+            evaluations[file] = evaluate(
+                model,
+                faces,
+                split,
+                # The figures that are reported; the other files differ by next to nothing.
+                tta=file == LITERT_FILE and split == "PrivateTest",
+                robustness=file == LITERT_FILE and split == "PrivateTest",
+                reference=None if file == KERAS_FILE else reference,
+            )
+        except ModelFileError as err:
+            if file == KERAS_FILE:
+                raise
+            if formats[file].name not in without:
+                raise ExportError(
+                    f"{file} cannot be used: {err} Nothing was written.{_advise(formats[file])}"
+                ) from err
+    return evaluations
 
 
 def _check_losses(
@@ -484,7 +500,8 @@ def _check_losses(
             continue
         evaluation = evaluations[export_format.file]
         loss = trained - accuracy_of(evaluation)
-        if loss > export_format.largest_loss:
+        # Written so that NaN is refused, too.
+        if not loss <= export_format.largest_loss:
             raise ExportError(
                 f"{export_format.file} loses {100 * loss:.2f} points of accuracy on "
                 f"{evaluation.split} ({100 * accuracy_of(evaluation):.2f} % instead of "
@@ -493,7 +510,7 @@ def _check_losses(
             )
         comparison = evaluation.comparison
         difference = 0.0 if comparison is None else comparison.largest_difference
-        if difference > export_format.largest_difference:
+        if not difference <= export_format.largest_difference:
             raise ExportError(
                 f"{export_format.file} differs from the Keras model by {difference:.2g} in a "
                 f"probability on {evaluation.split}; allowed are "
@@ -508,15 +525,88 @@ def _advise(export_format: ExportFormat) -> str:
     return f" '--without {export_format.name}' writes the bundle without this file."
 
 
-def _move_into_place(folder: Path, output: Path) -> None:
-    """Rename `folder` to `output`, in whose place a bundle may be."""
-    if output.exists():
-        old = folder.with_name(f"{folder.name}-old")
-        os.rename(output, old)
+def _resolve_output(output: Path) -> Path:
+    """Return the absolute path of a folder that may be missing, without links and "..".
+
+    Raises:
+        ExportError: It is a link that leads nowhere.
+    """
+    if os.path.islink(output) and not os.path.exists(output):
+        raise ExportError(
+            f"{output} is a symbolic link to {os.readlink(output)}, which does not exist. Remove "
+            "the link, or give --output the folder itself."
+        )
+    return Path(os.path.realpath(output))
+
+
+def _check_output(output: Path, *, replace: bool) -> None:
+    """Refuse a folder in whose place nothing may be written.
+
+    Raises:
+        ExportError: There is something other than a bundle, or a bundle that may not be replaced.
+    """
+    if not os.path.lexists(output):
+        return
+    if not _is_bundle(output):
+        raise ExportError(f"{output} exists already. It is no bundle; give another folder.")
+    if not replace:
+        raise ExportError(
+            f"{output} exists already. Give --replace to write it anew, or another folder."
+        )
+
+
+def _is_bundle(folder: Path) -> bool:
+    try:
+        read_bundle(folder)
+    except ModelFileError:
+        return False
+    return True
+
+
+def _move_into_place(folder: Path, output: Path, *, replace: bool) -> None:
+    """Rename `folder` to `output`; a bundle that is there becomes `folder`.
+
+    Raises:
+        ExportError: See `_check_output`: something may have come there while files were made.
+        OSError: It cannot be renamed.
+    """
+    _check_output(output, replace=replace)
+    if not os.path.lexists(output):
         os.rename(folder, output)
+        return
+    old = _set_aside_path(output)
+    if _is_bundle(old):
         shutil.rmtree(old)
-    else:
+    os.rename(output, old)
+    try:
         os.rename(folder, output)
+    except OSError:
+        os.rename(old, output)
+        raise
+    os.rename(old, folder)
+
+
+def _set_aside_path(output: Path) -> Path:
+    """Return where a bundle lies while another one takes its place."""
+    return output.with_name(f".{output.name}-old")
+
+
+def _restore(output: Path) -> None:
+    """Put a bundle back that an export was replacing when it was killed.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    if not os.path.lexists(output) and _is_bundle(_set_aside_path(output)):
+        os.rename(_set_aside_path(output), output)
+
+
+def _cannot_write(folder: Path, err: OSError) -> ExportError:
+    # The HDF5 library gives its errors a text only.
+    reason = err.strerror or str(err)
+    return ExportError(
+        f"Cannot write to {folder}: {reason}. Give --output a folder that can be written."
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -25,9 +25,11 @@ class ClassScores:
     Attributes:
         precision: Share of the pictures called this class that are of this class; 0 if none is
             called so.
-        precision_interval: Its 95 % bootstrap interval.
+        precision_interval: Its 95 % bootstrap interval, of the resamples that have a picture
+            called this class.
         recall: Share of the pictures of this class that are called so; None without pictures.
-        recall_interval: Its 95 % bootstrap interval; None without pictures.
+        recall_interval: Its 95 % bootstrap interval, of the resamples that have a picture of this
+            class; None without pictures.
         f1: Harmonic mean of the two, 0 where both are; None without pictures.
         images: Number of pictures of this class.
     """
@@ -68,7 +70,8 @@ class Scores:
         accuracy: Share of pictures whose most probable class is the label.
         accuracy_interval: Its 95 % bootstrap interval.
         macro_f1: Mean of the F1 of the classes that have pictures.
-        macro_f1_interval: Its 95 % bootstrap interval.
+        macro_f1_interval: Its 95 % bootstrap interval; the mean of each resample is of the classes
+            that have pictures in it.
         ece: Expected calibration error in 15 bins of equal width (Guo et al. 2017,
             arXiv:1706.04599).
         ece_interval: Its 95 % bootstrap interval.
@@ -228,21 +231,32 @@ def _bootstrap_intervals(
         eces[resample] = np.abs(of_bins).sum() / picture_count
     hits = counts.diagonal(axis1=1, axis2=2)
     of_class, called = counts.sum(axis=2), counts.sum(axis=1)
-    # F1 is hits over the mean of "is this class" and "is called this class".
-    f1 = (hits / np.maximum((of_class + called) / 2, 1))[:, np.unique(labels)]
+    # F1 is hits over the mean of "is this class" and "is called this class". A resample without a
+    # picture of a rare class says nothing about it: counted as 0, it would make the interval of a
+    # model without a mistake begin at 0.
+    f1 = np.where(of_class > 0, _ratio(hits, (of_class + called) / 2), np.nan)
     # Chance alone makes bins look off: resampling adds to the error what the sample added before,
     # so that these bounds are mirrored at the estimate (the "basic" bootstrap).
     ece = float(np.abs(np.bincount(bin_numbers, weights=gaps)).sum() / picture_count)
     low, high = _percentiles(eces)
     return _Intervals(
         accuracy=_percentiles(hits.sum(axis=1) / picture_count),
-        macro_f1=_percentiles(f1.mean(axis=1)),
+        macro_f1=_percentiles(np.nanmean(f1, axis=1)),
         ece=(max(2 * ece - high, 0.0), max(2 * ece - low, 0.0)),
-        precision=tuple(map(_percentiles, (hits / np.maximum(called, 1)).T)),
-        recall=tuple(map(_percentiles, (hits / np.maximum(of_class, 1)).T)),
+        precision=tuple(map(_percentiles, _ratio(hits, called).T)),
+        recall=tuple(map(_percentiles, _ratio(hits, of_class).T)),
     )
 
 
+def _ratio(counts: NDArray[np.float64], totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return counts / totals, and NaN where a total is 0."""
+    return np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+
+
 def _percentiles(values: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
+    """Return the interval of the values that are numbers, or 0 to 0 if none is."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0, 0.0
+    low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)

@@ -216,11 +216,11 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
         f"thread ({bundle['provenance']['export']['machine']}, busy with other work)."
     )
     elsewhere = fill_paragraph(
-        "Every file was checked against the Keras model on the whole of PublicTest before it was "
-        "written."
+        "Every file that is here was checked against the Keras model on the whole of PublicTest "
+        "before it was written."
         + (
-            " What is marked as left out was made and measured with the others, but is not kept "
-            "here, to save space; this makes it again:"
+            " What is marked as left out was made and measured with the others, but not held to "
+            "their limits, and is not kept here; this makes it again, if it keeps them:"
             if left_out
             else ""
         )
@@ -379,6 +379,9 @@ def _calibration(bundle: dict[str, Any], reported: dict[str, Any], command: str)
     names = {"fer2013": "the original labels", "ferplus": "the FER+ majority"}
     ferplus = reported["ferplus"]
     votes = f" and {ferplus['ece']:.3f} against the FER+ majority" if ferplus else ""
+    disagree = (
+        " The two label sets disagree, so the probabilities cannot fit both." if ferplus else ""
+    )
     if calibration["labels"] == "none":
         how = "The logits are as trained: no temperature was looked for."
     elif calibration["temperature"] == 1.0:
@@ -391,7 +394,7 @@ def _calibration(bundle: dict[str, Any], reported: dict[str, Any], command: str)
         )
     text = fill_paragraph(
         f"{how} On {_SPLIT} it is {reported['ece']:.3f} against the original labels{votes} "
-        "(15 bins). The two label sets disagree, so the probabilities cannot fit both."
+        f"(15 bins).{disagree}"
     )
     return f"""\
 ## Calibration

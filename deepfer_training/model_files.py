@@ -14,9 +14,10 @@ out, see `deepfer export --without`.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from deepfer_training.errors import ModelFileError
 
@@ -59,17 +60,31 @@ def find_model(model: str | Path) -> ModelFile:
     Raises:
         ModelFileError: There is no such model, or its bundle is wrong or does not fit the file.
     """
+    if not str(model):
+        raise ModelFileError(
+            "The name of the model is empty; give the name of a bundle, a folder or a "
+            f"{MODEL_FILE_HELP}."
+        )
     names = shipped_models()
     # Before a folder of that name, as in the runtime.
     if str(model) in names:
         return _model_in(names[str(model)])
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return _model_in(path)
-    if path.is_file() and path.suffix in MODEL_SUFFIXES:
-        return describe_model_file(path)
-    if path.exists():
-        raise ModelFileError(f"{path} is neither a folder nor a {MODEL_FILE_HELP}.")
+    try:
+        path = Path(model).expanduser()
+    except RuntimeError as err:
+        raise ModelFileError(
+            f"Model '{model}' cannot be found: the home folder of '{Path(model).parts[0]}' is not "
+            "known. Write './' before a name that begins with '~'."
+        ) from err
+    try:
+        if path.is_dir():
+            return _model_in(path)
+        if path.is_file() and path.suffix in MODEL_SUFFIXES:
+            return describe_model_file(path)
+        if path.exists():
+            raise ModelFileError(f"{path} is neither a folder nor a {MODEL_FILE_HELP}.")
+    except OSError as err:
+        raise ModelFileError(f"Cannot read the model '{model}': {err.strerror}.") from err
     raise ModelFileError(
         f"Model '{model}' is neither an existing file or folder nor a bundle that comes with "
         f"deepfer ({', '.join(sorted(names)) or 'none is installed'})."
@@ -123,27 +138,37 @@ def read_bundle(folder: Path) -> dict[str, Any]:
     """
     path = folder / BUNDLE_FILE
     try:
-        bundle = json.loads(path.read_text(encoding="utf-8"))
+        bundle = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         if bundle["format"] != BUNDLE_FORMAT:
             raise ModelFileError(
                 f"{path} has format {bundle['format']}, expected {BUNDLE_FORMAT}."
             )
-        str(bundle["name"]), list(bundle["labels"]), float(bundle["input"]["crop_margin"])
+        str(bundle["name"]), ", ".join(bundle["labels"]), float(bundle["input"]["crop_margin"])
         {name: str(entry["sha256"]) for name, entry in bundle["files"].items()}
-    except (OSError, ValueError) as err:
+    # A RecursionError means more brackets than Python follows.
+    except (OSError, ValueError, RecursionError) as err:
         raise ModelFileError(f"Cannot read {path}: {err}.") from err
     except (KeyError, TypeError, AttributeError) as err:
         raise ModelFileError(f"{path} is no description of a bundle: {err!r}.") from err
     return dict(bundle)
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    # Python reads NaN and Infinity, but other programs do not: JSON has no such numbers.
+    raise ValueError(f"it holds {name}, which is no number")
+
+
 def format_json(value: Any, *, width: int = 120) -> str:  # noqa: ANN401 - whatever JSON holds
-    """Return JSON to be read by people: what fits into a line stays in one."""
+    """Return JSON to be read by people: what fits into a line stays in one.
+
+    Raises:
+        ValueError: It holds NaN or an infinite number, which JSON has not.
+    """
     return _format_json(value, 0, width) + "\n"
 
 
 def _format_json(value: Any, indent: int, width: int) -> str:  # noqa: ANN401
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     if indent + len(text) <= width or not isinstance(value, dict | list) or not value:
         return text
     inner = indent + 2
@@ -173,7 +198,8 @@ def file_sha256(path: Path) -> str:
 
 def shown_path(path: Path) -> str:
     """Return a path as a record may show it: without where it lies on this machine."""
-    return path.name if path.is_absolute() or ".." in path.parts else str(path)
+    hidden = path.is_absolute() or ".." in path.parts
+    return os.path.basename(os.path.abspath(path)) if hidden else str(path)
 
 
 def _model_in(folder: Path) -> ModelFile:

@@ -13,7 +13,7 @@ from deepfer_training.errors import ConfigError, ModelFileError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS
 from deepfer_training.fused_layers import ConvNormRelu
 from deepfer_training.inference import load_keras_model
-from deepfer_training.model_files import BUNDLE_FILE, KERAS_FILE
+from deepfer_training.model_files import BUNDLE_FILE, KERAS_FILE, describe_model_file
 from deepfer_training.resnet50v2 import build_resnet50v2
 
 _HEAD = "logits"
@@ -94,6 +94,9 @@ def start_from(network: keras.Model, folder: Path, heads: Sequence[HeadConfig]) 
         others = {other.name for other in heads if other != head}
         path = finished_path(folder, head)
         try:
+            if path.name == KERAS_FILE:
+                # Its checksum is in the bundle.
+                describe_model_file(path)
             source = load_keras_model(path)
         except ModelFileError as err:
             raise ModelFileError(

@@ -22,8 +22,7 @@ def describe_training(bundle: dict[str, Any]) -> str:
     rows = [
         ("network", _describe_network(recipe["network"])),
         ("trained together with", ", ".join(others) or "nothing else"),
-        ("class balance", f"a picture counts by its class's frequency to the power of "
-         f"-{head['class_balance']:g}"),
+        ("class balance", _describe_balance(head["class_balance"])),
         *_describe_optimization(optimization),
         ("label smoothing", str(optimization["label_smoothing"])),
         ("augmentation", _describe_augmentation(recipe["augmentation"])),
@@ -72,6 +71,12 @@ def _describe_targets(head: dict[str, Any]) -> str:
         f"{targets} Of that remain {format_percent(1 - teacher, 0)}: "
         f"{format_percent(teacher, 0)} of each target are what the teachers answer."
     )
+
+
+def _describe_balance(class_balance: float) -> str:
+    if class_balance == 0:
+        return "none: every picture counts the same"
+    return f"a picture counts by its class's frequency to the power of -{class_balance:g}"
 
 
 def _describe_optimization(optimization: dict[str, Any]) -> list[tuple[str, str]]:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
 from deepfer_training.config import HeadConfig
 from deepfer_training.errors import ModelFileError, RunError
+from deepfer_training.evaluation import order_outputs
 from deepfer_training.inference import KerasPredictor, predict
+from deepfer_training.model_files import ModelFile, describe_model_file
 from deepfer_training.networks import finished_path
 
 # Goes up when the answers to a picture are made differently, so that old ones are not found.
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 def check_teachers(heads: Sequence[HeadConfig], teachers: Sequence[Path]) -> None:
@@ -59,7 +61,8 @@ def add_teachers(
         teachers: Bundles, or run folders that hold a model for this head.
 
     Raises:
-        ModelFileError: A teacher has no model for this head, or it is damaged.
+        ModelFileError: A teacher has no model for this head, or it is damaged, has other labels,
+            does not fit its bundle or gives no probabilities.
     """
     if head.teacher_weight == 0:
         return targets
@@ -70,30 +73,33 @@ def add_teachers(
     )
 
 
-def _answer(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _answer(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a model's answers for pictures and mirror images added up, float32 (N, C).
 
+    The classes are in the order of `fer2013.LABELS`, whatever the order of the model's outputs.
+
     Raises:
-        ModelFileError: The model is missing or damaged.
+        ModelFileError: The model is missing or damaged, or none of these classes.
     """
-    what = f"the answers of {model}"
+    what, model = f"the answers of {path}", describe_model_file(path)
     cached = cache_folder("answers") / _name_of_answers(model, images)
     arrays = read_arrays(cached, what)
     if arrays is None:
-        predictor = KerasPredictor(model)
+        predictor = order_outputs(KerasPredictor(path), model)
         answers = predict(predictor, images) + predict(predictor, images[:, :, ::-1])
         write_arrays(cached, what, answers=answers)
         return answers
     return np.asarray(arrays["answers"], np.float32)
 
 
-def _name_of_answers(model: Path, images: NDArray[np.uint8]) -> str:
+def _name_of_answers(model: ModelFile, images: NDArray[np.uint8]) -> str:
     """Return a name that changes with everything that the answers depend on."""
     digest = hashlib.sha256()
     try:
-        digest.update(model.read_bytes())
+        digest.update(model.path.read_bytes())
     except OSError as err:
-        raise ModelFileError(f"Cannot read the teacher {model}: {err.strerror}.") from err
+        raise ModelFileError(f"Cannot read the teacher {model.path}: {err.strerror}.") from err
+    digest.update(repr(model.labels).encode())
     digest.update(repr(images.shape).encode())
     digest.update(images.tobytes())
     # Another backend rounds differently, and two runs on one backend are to be the same.

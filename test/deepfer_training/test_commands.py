@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,36 @@ def test_several_models_are_summed_up(tiny_bundle: Path, tiny_files: tuple[Path,
         assert text in printed.stdout
 
 
+def test_a_model_that_is_named_twice_has_two_rows(
+    tiny_bundle: Path, tiny_files: tuple[Path, Path]
+) -> None:
+    model = tiny_bundle / "model.tflite"
+
+    result = _run(evaluate, model, model, "--data", tiny_files[0])
+
+    assert result.exit_code == 0, result.output
+    for number in (1, 2):
+        assert f"{number}: {model}" in result.stdout
+    rows = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("│")]
+    assert rows[:3] == ["1", "2", "mean"]
+
+
+@pytest.mark.parametrize("name", ["run[/1]", "m[bold]", "a[link=x]"])
+def test_square_brackets_in_names_are_no_markup(
+    tiny_run: Path, tiny_files: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    model, data = tmp_path / name / "m[seed1].keras", tmp_path / name / "fer2013.csv"
+    model.parent.mkdir(parents=True)
+    shutil.copy(tiny_run / "model.keras", model)
+    shutil.copy(tiny_files[0], data)
+
+    result = _run(evaluate, model, "--data", data)
+
+    assert result.exit_code == 0, result.output
+    assert f"{model} has no bundle.json beside it" in result.stderr
+    assert "m[seed1] (m[seed1].keras) on PrivateTest" in result.stdout
+
+
 def test_a_comparison_is_of_one_model(tiny_bundle: Path, tiny_files: tuple[Path, Path]) -> None:
     models = (tiny_bundle, tiny_bundle)
 
@@ -156,7 +187,7 @@ def test_a_folder_of_pictures_is_evaluated(
     assert result.exit_code == 0, result.output
     values = json.loads(result.stdout)
     assert values["images"] == 30
-    assert values["recall"]["fear"] == 0
+    assert values["recall"]["fear"] is None
 
 
 def test_what_was_decided_about_data_is_said(
@@ -184,6 +215,8 @@ def test_what_was_decided_about_data_is_said(
         (("MODEL", "--data", "DATA", "--ferplus", "nosuch.csv"), "Cannot read nosuch.csv"),
         (("MODEL", "--data", "DATA", "--split", "Test"), "'Test' is not one of 'Training'"),
         (("MODEL",), "Missing option '--data'"),
+        (("~nosuchuser/x", "--data", "DATA"), "the home folder of '~nosuchuser' is not known"),
+        (("", "--data", "DATA"), "Error: The name of the model is empty"),
     ],
 )
 def test_errors_are_one_line(

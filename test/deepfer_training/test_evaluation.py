@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -7,12 +8,13 @@ import pytest
 from rich.console import Console
 
 from deepfer_training.errors import ModelFileError
-from deepfer_training.evaluation import Reference, count_predictions, evaluate
-from deepfer_training.evaluation_tables import print_evaluation
+from deepfer_training.evaluation import Comparison, Reference, count_predictions, evaluate
+from deepfer_training.evaluation_tables import print_evaluation, print_summary
 from deepfer_training.fer2013 import LABELS, FaceDataset
 from deepfer_training.inference import load_predictor, predict
 from deepfer_training.model_files import ModelFile, find_model
 from deepfer_training.robustness import CHANGES
+from deepfer_training.seed_summary import summarize
 
 
 def test_both_label_sets_are_measured(tiny_bundle: Path, tiny_dataset: FaceDataset) -> None:
@@ -169,6 +171,31 @@ def test_other_labels_are_refused(
 
     with pytest.raises(ModelFileError, match=message):
         evaluate(model, tiny_dataset.split("PublicTest"), "PublicTest")
+
+
+def test_square_brackets_are_no_markup(tiny_bundle: Path, tiny_dataset: FaceDataset) -> None:
+    evaluation = evaluate(find_model(tiny_bundle), tiny_dataset.split("PublicTest"), "PublicTest")
+    compared = dataclasses.replace(
+        evaluation,
+        model="run[/1]",
+        file="m[seed1].keras",
+        comparison=Comparison("m[bold].keras", 0.0, 1.0),
+    )
+    console = Console(width=140, record=True, file=io.StringIO())
+
+    print_evaluation(compared, console)
+    print_summary(
+        ["a[/1].keras"] * 2,
+        [evaluation.to_json()] * 2,
+        {"split": "PublicTest", **summarize([evaluation.to_json()] * 2)},
+        console,
+    )
+
+    text = console.export_text()
+    assert "run[/1] (m[seed1].keras) on PublicTest" in text
+    assert "Against m[bold].keras" in text
+    assert "1: a[/1].keras" in text
+    assert "2: a[/1].keras" in text
 
 
 def test_tables_show_every_class_and_change(tiny_bundle: Path, tiny_dataset: FaceDataset) -> None:

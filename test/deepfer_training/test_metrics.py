@@ -51,6 +51,27 @@ def test_intervals_hold_the_value_and_stay_the_same() -> None:
     assert first.macro_f1_interval[0] < first.macro_f1 < first.macro_f1_interval[1]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_resample_says_nothing_about_a_class_that_it_lacks() -> None:
+    # An eighth of the resamples have none of the two pictures of class 1.
+    labels = np.array([0] * 20 + [1] * 2)
+
+    scores = score(labels, _sure(labels.tolist()))
+
+    rare = scores.classes[1]
+    assert (rare.recall, rare.precision, scores.macro_f1) == (1, 1, 1)
+    assert rare.recall_interval == rare.precision_interval == (1, 1)
+    assert scores.macro_f1_interval == (1, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_that_is_never_called_has_a_precision_of_0() -> None:
+    scores = score(np.array([0, 0, 1, 1]), _sure([0, 0, 0, 0]))
+
+    assert (scores.classes[1].precision, scores.classes[1].precision_interval) == (0, (0, 0))
+    assert (scores.classes[1].recall, scores.classes[1].recall_interval) == (0, (0, 0))
+
+
 @pytest.mark.parametrize(
     ("predictions", "confidence", "error"),
     [

@@ -231,3 +231,44 @@ def test_a_model_without_a_record_gets_a_card(tiny_bundle: Path) -> None:
 
     assert "came without a record of its training" in card
     assert "None" not in card
+    # Without votes there is one set of labels.
+    assert "label sets disagree" not in card
+
+
+def test_label_sets_that_disagree_are_told(card: str) -> None:
+    assert "The two label sets disagree, so the probabilities cannot fit both." in " ".join(
+        card.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("class_balance", "text"),
+    [
+        (0.0, "| class balance | none: every picture counts the same |"),
+        (0.5, "| a picture counts by its class's frequency to the power of -0.5 |"),
+    ],
+)
+def test_the_balance_of_classes_is_told(
+    tiny_bundle: Path, class_balance: float, text: str
+) -> None:
+    from deepfer_training.model_card import write_card
+
+    bundle = read_bundle(tiny_bundle)
+    bundle["provenance"]["head"]["class_balance"] = class_balance
+
+    assert text in write_card(bundle, tiny_bundle)
+
+
+@pytest.mark.parametrize("left_out", [(), ("model.onnx",)], ids=["all here", "one left out"])
+def test_only_files_that_are_here_are_said_to_be_checked(
+    tiny_bundle: Path, left_out: tuple[str, ...]
+) -> None:
+    from deepfer_training.model_card import write_card
+
+    bundle = read_bundle(tiny_bundle)
+    bundle["left_out"] = {file: {"size_bytes": 1000} for file in left_out}
+
+    words = " ".join(write_card(bundle, tiny_bundle).split())
+
+    assert "Every file that is here was checked against the Keras model" in words
+    assert ("measured with the others, but not held to their limits" in words) == bool(left_out)

@@ -13,6 +13,7 @@ from deepfer_training.model_files import (
     find_model,
     format_json,
     shipped_models,
+    shown_path,
 )
 
 
@@ -90,6 +91,8 @@ def test_a_file_that_is_gone_is_named(bundle: Path) -> None:
     [
         ({"format": 2}, "has format 2, expected 1"),
         ({"labels": None}, "is no description of a bundle"),
+        ({"labels": [1, 2, 3, 4, 5, 6, 7]}, "is no description of a bundle"),
+        ({"metrics": float("nan")}, "Cannot read .*: it holds NaN, which is no number"),
         ({"input": {}}, "is no description of a bundle"),
         ({"files": []}, "is no description of a bundle"),
     ],
@@ -108,6 +111,9 @@ def test_a_wrong_description_is_refused(
     ("name", "message"),
     [
         ("nosuch", "Model 'nosuch' is neither an existing file or folder nor a bundle"),
+        ("", "The name of the model is empty; give the name of a bundle, a folder"),
+        ("~nosuchuser/x", "the home folder of '~nosuchuser' is not known. Write './' before"),
+        ("n" * 300, "Cannot read the model 'n+': File name too long|Model 'n+' is neither"),
         ("text.txt", r"is neither a folder nor a \.tflite, \.keras or \.onnx file"),
         ("empty", "holds neither bundle.json nor a .keras file"),
     ],
@@ -136,6 +142,32 @@ def test_a_run_with_several_models_asks_for_one(tmp_path: Path) -> None:
 )
 def test_json_for_people_is_json(value: object) -> None:
     assert json.loads(format_json(value)) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), {"a": [1.0, float("inf")] * 40}])
+def test_json_for_people_has_no_number_that_json_lacks(value: object) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        format_json(value)
+
+
+def test_brackets_without_end_are_no_description(bundle: Path) -> None:
+    (bundle / "bundle.json").write_text("[" * 100_000)
+
+    with pytest.raises(ModelFileError, match=r"Cannot read .*bundle\.json"):
+        find_model(bundle)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("models/mine", "models/mine"),
+        ("/home/me/mine", "mine"),
+        ("../mine", "mine"),
+        ("mine/v1/..", "mine"),
+    ],
+)
+def test_a_record_does_not_show_where_files_lie(path: str, shown: str) -> None:
+    assert shown_path(Path(path)) == shown
 
 
 def test_json_for_people_keeps_in_a_line_what_fits() -> None:

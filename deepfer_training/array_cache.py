@@ -24,13 +24,13 @@ _DIGEST_SIZE = hashlib.sha256().digest_size
 def cache_folder(kind: str) -> Path:
     """Return the folder of what is cached of a kind, `~/.cache/deepfer/KIND` unless XDG says else.
 
+    A user without a home folder, as in some containers, gets one that cannot be made: nothing is
+    cached.
+
     Args:
         kind: Name of the folder.
     """
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG base directory specification ignores relative paths.
-    base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
-    return base / "deepfer" / kind
+    return _base_folder() / "deepfer" / kind
 
 
 def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]] | None:
@@ -42,7 +42,7 @@ def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]] | None:
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as err:
         _logger.warning("Cannot read %s from the cache, making it anew: %s", what, err)
@@ -81,3 +81,14 @@ def write_arrays(path: Path, what: str, **arrays: NDArray[Any]) -> None:
             raise
     except OSError as err:
         _logger.warning("Cannot keep %s for the next time: %s", what, err)
+
+
+def _base_folder() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG base directory specification ignores relative paths.
+    if root.is_absolute():
+        return root
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return Path(os.devnull)

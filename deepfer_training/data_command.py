@@ -39,14 +39,14 @@ def data(paths: tuple[Path, ...], ferplus: Path | None, as_json: bool) -> None:
     failed = False
     for path in paths:
         try:
-            with errors.status(f"Reading {path} …"):
+            with errors.status(_text(f"Reading {path} …")):
                 report = inspect_source(load_source(path, ferplus))
         except DatasetError as err:
             failed = True
             if as_json:
                 click.echo(json.dumps({"path": str(path), "error": str(err)}))
             else:
-                click.echo(f"Error: {err}", err=True)
+                click.echo(f"Error: {_printable(str(err))}", err=True)
             continue
         if as_json:
             click.echo(json.dumps(report.to_json()))
@@ -57,9 +57,9 @@ def data(paths: tuple[Path, ...], ferplus: Path | None, as_json: bool) -> None:
 
 
 def _print(report: DataReport, console: Console) -> None:
-    console.print(Text(f"{report.path}: {report.images} pictures"), style="bold", soft_wrap=True)
+    console.print(_text(f"{report.path}: {report.images} pictures"), style="bold", soft_wrap=True)
     for note in report.notes:
-        console.print(Text(note), soft_wrap=True)
+        console.print(_text(note), soft_wrap=True)
     console.print(_counts("By label", report.counts))
     if report.majority is not None:
         console.print(_counts("By FER+ majority", report.majority))
@@ -99,4 +99,14 @@ def _counts(title: str, counts: dict[str, dict[str, int]]) -> Table:
 def _print_finding(console: Console, what: str, finding: Finding) -> None:
     console.print(f"{finding.count} {what}", style="yellow" if finding.count else "")
     for example in finding.examples:
-        console.print(Text(f"  {example}"), soft_wrap=True, style="dim")
+        console.print(_text(f"  {example}"), soft_wrap=True, style="dim")
+
+
+def _text(text: str) -> Text:
+    """Return text in which square brackets, which a path may have, are no markup."""
+    return Text(_printable(text))
+
+
+def _printable(text: str) -> str:
+    r"""Return text with what is not UTF-8 in the names of files as \udcXX."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -7,11 +7,12 @@ is cached is found by the content of the file, so a changed file is never mistak
 import dataclasses
 import hashlib
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
 
-from deepfer_training.archives import list_files
+from deepfer_training.archives import check_is_stored, list_files
 from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
 from deepfer_training.errors import DatasetError
 from deepfer_training.face_sources import SOURCE_HELP, read_source
@@ -22,7 +23,7 @@ CACHE_KIND = "datasets"
 
 # Goes up when the layout of a cached file changes, or what is read from the same data, so that
 # old ones are no longer found.
-_LAYOUT = 3
+_LAYOUT = 4
 
 _logger = logging.getLogger(__name__)
 
@@ -71,23 +72,31 @@ def load_source(path: Path, ferplus_path: Path | None = None) -> FaceSource:
 
 def _content_sha256(path: Path) -> str:
     """Return what names the content of a file, or of all files of a folder with their names."""
+    check_is_stored(path)
     digest = hashlib.sha256()
     try:
         if path.is_dir():
             for file in list_files(path):
-                content = hashlib.sha256(file.read_bytes()).hexdigest()
-                digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
+                content = hashlib.sha256()
+                _update(content, file)
+                # The name of a file is bytes, and need not be UTF-8.
+                name = os.fsencode(file.relative_to(path).as_posix())
+                digest.update(name + f"\0{content.hexdigest()}\n".encode())
         else:
             # The name tells how the content is read.
-            digest.update("".join(path.suffixes[-2:]).encode())
-            with path.open("rb") as data:
-                while chunk := data.read(1 << 20):
-                    digest.update(chunk)
+            digest.update(os.fsencode("".join(path.suffixes[-2:])))
+            _update(digest, path)
     except OSError as err:
         raise DatasetError(
             f"Cannot read {err.filename or path}: {err.strerror}; expected {SOURCE_HELP}."
         ) from err
     return digest.hexdigest()
+
+
+def _update(digest: "hashlib._Hash", path: Path) -> None:
+    with path.open("rb") as data:
+        while chunk := data.read(1 << 20):
+            digest.update(chunk)
 
 
 def _read_cached(path: Path, name: str) -> FaceSource | None:

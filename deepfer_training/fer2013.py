@@ -6,9 +6,10 @@ Crowd-Sourced Label Distribution", 2016, arXiv:1608.01041.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ FER2013_SIZES = {"Training": 28709, "PublicTest": 3589, "PrivateTest": 3589}
 
 IMAGE_SIZE_PX = 48
 
+# A row of FER-2013 has less than 10,000.
+_MOST_ROW_CHARACTERS = 200_000
 _SPLIT_COLUMN = "Usage"
 _COLUMNS = ("emotion", "pixels", _SPLIT_COLUMN)
 _VOTE_COLUMNS = (
@@ -314,19 +317,28 @@ def _read_rows(
         optional: More of these, left out of the cells if the table does not have them.
     """
     with open_table(path, known) as file:
-        reader = csv.reader(file)
+        lines = _RowLines(file, path)
+        reader = csv.reader(lines)
         try:
             header = [name.strip() for name in next(reader, [])]
+            lines.start_row()
             missing = [name for name in columns if name not in header]
             if missing:
                 raise DatasetError(
                     f"{path}, line 1: columns {', '.join(missing)} are missing; "
                     f"found {', '.join(header) or 'nothing'}."
                 )
+            repeated = [name for name in (*columns, *optional) if header.count(name) > 1]
+            if repeated:
+                raise DatasetError(
+                    f"{path}, line 1: columns {', '.join(repeated)} are there more than once; "
+                    "leave one of each."
+                )
             present = (*columns, *(name for name in optional if name in header))
             indices = [header.index(name) for name in present]
             blank_line: int | None = None
             for line, row in enumerate(reader, start=2):
+                lines.start_row()
                 if len(row) < 2 and not "".join(row).strip():
                     blank_line = line if blank_line is None else blank_line
                     continue
@@ -342,6 +354,37 @@ def _read_rows(
                 yield line, [row[index].strip() for index in indices]
         except csv.Error as err:
             raise DatasetError(f"{path}, line {reader.line_num}: {err}.") from err
+
+
+class _RowLines(Iterator[str]):
+    """The lines of a table, as csv.reader takes them, without a row that fills the memory.
+
+    A compressed file of some kilobytes can hold one of gigabytes. Quotes let a row go on over
+    many lines, so a limit for each line would not do.
+    """
+
+    def __init__(self, file: IO[str], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._row = 1
+        self._left = _MOST_ROW_CHARACTERS
+
+    def __next__(self) -> str:
+        line = self._file.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise DatasetError(
+                f"{self._path}, line {self._row}: the row has more than {_MOST_ROW_CHARACTERS} "
+                "characters; expected the few numbers of one picture in each."
+            )
+        if not line:
+            raise StopIteration
+        return line
+
+    def start_row(self) -> None:
+        """Count from here, as a row has come to its end."""
+        self._row += 1
+        self._left = _MOST_ROW_CHARACTERS
 
 
 def _parse_label(text: str, path: Path, line: int) -> int:

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from deepfer_training.archives import PICTURE_SUFFIXES, read_pictures
+from deepfer_training.archives import PICTURE_SUFFIXES, find_archives, read_pictures
 from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset, FaceSource
 
+# Largest picture that is decoded, as at run time; a small file can hold one that fills the memory.
+_MOST_PIXELS = 50_000_000
 _CLASS_NAMES = {
     "angry": ("angry", "anger"),
     "disgust": ("disgust", "disgusted"),
@@ -53,7 +55,13 @@ _TURNS = {
 }
 # What Pillow raises for EXIF data and for pictures that are cut off or contradict themselves.
 _BAD_EXIF = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
-_BAD_PICTURE = (*_BAD_EXIF, OSError, EOFError, Image.DecompressionBombError)
+_BAD_PICTURE = (
+    *_BAD_EXIF,
+    OSError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # where warnings are errors
+)
 # Of ten parts by content: where nothing else tells the part of a picture.
 _PUBLIC_TENTH, _PRIVATE_TENTH = 0, 1
 
@@ -78,10 +86,7 @@ def read_picture_folders(path: Path) -> FaceSource:
         else:
             rows.append((name, label, *_decode(data, f"{path}/{name}")))
     if not rows:
-        raise DatasetError(
-            f"{path} holds no picture in a folder of a class; expected for example "
-            f"train/angry/1.jpg or angry/1.jpg, as {' '.join(PICTURE_SUFFIXES)}."
-        )
+        raise _no_pictures(path)
     # A .tar file has an order of its own.
     names, labels, images, sizes = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
     pictures = np.stack(images)
@@ -91,6 +96,20 @@ def read_picture_folders(path: Path) -> FaceSource:
     faces = FaceDataset(pictures, np.array(labels, np.int64), splits, source=str(path))
     places = np.array([str(name) for name in names])
     return FaceSource(faces, "folders", np.array(sizes, np.int64), tuple(notes), places)
+
+
+def _no_pictures(path: Path) -> DatasetError:
+    archives = find_archives(path)
+    if archives:
+        advice = "give one of these files" if path.is_dir() else "unpack it and give one of these"
+        return DatasetError(
+            f"{path} holds no picture in a folder of a class, but {', '.join(archives[:5])}; "
+            f"{advice}."
+        )
+    return DatasetError(
+        f"{path} holds no picture in a folder of a class; expected for example train/angry/1.jpg "
+        f"or angry/1.jpg, as {' '.join(PICTURE_SUFFIXES)}."
+    )
 
 
 def _label_of(name: PurePosixPath, path: Path) -> int | None:
@@ -158,6 +177,11 @@ def _decode(data: bytes, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]
     """Return a picture as uint8 (48, 48), and its original height and width when upright."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise DatasetError(
+                    f"{name} has {image.width}x{image.height} pixels, at most {_MOST_PIXELS} "
+                    "pixels are allowed; save it smaller."
+                )
             image.load()
             grey = _turn_upright(_to_grey(image, name), _orientation(image))
     except UnidentifiedImageError as err:
@@ -183,9 +207,11 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
         return image.convert("L")
     # 16 bits, which Pillow would cut off at 255 instead of scaling. It calls some of them 32 bits;
     # what needs these is scaled to its brightest value, as the runtime does.
-    values = np.asarray(image, np.float64)
-    scaled = values * (255 / max(65535.0, values.max()))
-    return Image.fromarray(np.rint(scaled).clip(0, 255).astype(np.uint8))
+    values = np.array(image, np.float64)
+    # In place: the array may be large.
+    values *= 255 / max(65535.0, values.max())
+    np.rint(values, out=values).clip(0, 255, out=values)
+    return Image.fromarray(values.astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> object:

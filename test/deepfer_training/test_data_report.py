@@ -1,10 +1,12 @@
 import json
+import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from deepfer_training.data_command import data
 from deepfer_training.data_report import inspect_source
@@ -142,3 +144,38 @@ def test_missing(tmp_path: Path, name: str) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.startswith(f"Error: Cannot read {tmp_path / name}")
+
+
+@pytest.mark.parametrize("name", ["m[/x]", "[red]", "m[x"])
+def test_square_brackets_in_a_path_are_no_markup(
+    tmp_path: Path, tiny_files: tuple[Path, Path], name: str
+) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    path = tmp_path / name / "a.csv"
+    path.write_bytes(tiny_files[0].read_bytes())
+
+    result = _run(path)
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{path}: 196 pictures\n")
+
+
+def test_names_that_are_not_utf_8_are_printed(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9") / "happy"
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(folder / os.fsdecode(b"\xe8.png"))
+
+    report, json_report, error = (
+        _run(folder.parent),
+        _run(folder.parent, "--json"),
+        _run(folder.parent / "missing"),
+    )
+
+    assert report.exit_code == json_report.exit_code == 0
+    assert report.stdout.startswith(f"{tmp_path}/caf\\udce9: 1 pictures\n")
+    assert "happy/\\udce8.png (happy, " in report.stdout
+    assert json.loads(json_report.stdout)["path"] == str(folder.parent)
+    assert error.stderr.startswith(f"Error: Cannot read {tmp_path}/caf\\udce9/missing: ")

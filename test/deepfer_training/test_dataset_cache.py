@@ -1,4 +1,6 @@
 import logging
+import os
+import pwd
 import zipfile
 from pathlib import Path
 
@@ -211,3 +213,58 @@ def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
 
     assert cache_folder(CACHE_KIND) == Path.home() / ".cache" / "deepfer" / "datasets"
+
+
+def test_without_a_home_folder_nothing_is_cached(
+    tiny_files: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def no_user(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(pwd, "getpwuid", no_user)
+
+    with caplog.at_level(logging.WARNING):
+        assert len(load_faces(tiny_files[0])) == 196
+    (message,) = caplog.messages
+    assert message.startswith(f"Cannot keep the data set {tiny_files[0]} for the next time")
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "happy").mkdir()
+    try:
+        Image.fromarray(np.zeros((48, 48), np.uint8)).save(tmp_path / "happy" / name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    reads = _count_reads(monkeypatch)
+
+    sources = [load_source(tmp_path) for _ in range(2)]
+
+    assert len(reads) == 1
+    assert [source.place(0) for source in sources] == [f"happy/{name}"] * 2
+
+
+@pytest.mark.parametrize("name", ["fer2013.csv", "faces.zip", "faces.tar"])
+def test_a_pipe_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+
+    with pytest.raises(DatasetError, match=rf"{name}: it is neither a regular file nor a folder"):
+        load_faces(tmp_path / name)
+
+
+def test_a_device_is_refused() -> None:
+    with pytest.raises(DatasetError, match=r"/dev/null: it is neither .*; save what comes from"):
+        load_faces(Path("/dev/null"))
+
+
+def test_links_to_nowhere_that_are_no_data_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "happy").mkdir()
+    Image.fromarray(np.zeros((48, 48), np.uint8)).save(tmp_path / "happy/a.png")
+    (tmp_path / "happy" / ".#notes.txt").symlink_to("somebody@somewhere.1:2")
+    (tmp_path / "README.md").symlink_to("gone")
+
+    assert len(load_faces(tmp_path)) == 1

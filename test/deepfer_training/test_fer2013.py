@@ -1,8 +1,10 @@
+import bz2
 import gzip
 import io
 import lzma
 import re
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -43,23 +45,46 @@ def test_read_pictures_labels_splits_and_votes(
 
 def _compress(path: Path, content: bytes, name: str = "fer2013/fer2013.csv") -> Path:
     """Write a table as the suffix of the path says."""
-    if path.suffix == ".zip":
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("README.md", "Read me")
             archive.writestr(name, content)
-    elif path.name.endswith((".tar.gz", ".tgz")):
-        with tarfile.open(path, "w:gz") as tar:
+    elif suffix.startswith(".t") or ".tar." in path.name.lower():
+        compression = {"gz": "gz", "xz": "xz"}.get(suffix[-2:], "bz2")
+        with tarfile.open(path, f"w:{compression}") as tar:  # type: ignore[call-overload]
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    elif path.suffix == ".xz":
+    elif suffix == ".xz":
         path.write_bytes(lzma.compress(content))
+    elif suffix == ".bz2":
+        path.write_bytes(bz2.compress(content))
     else:
         path.write_bytes(gzip.compress(content))
     return path
 
 
-@pytest.mark.parametrize("name", ["a.csv.xz", "a.csv.gz", "a.zip", "a.tar.gz", "a.tgz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.csv.xz",
+        "a.csv.gz",
+        "a.csv.bz2",
+        "a.zip",
+        "a.tar.gz",
+        "a.tar.bz2",
+        "a.tar.xz",
+        "a.tgz",
+        "a.tbz",
+        "a.tbz2",
+        "a.txz",
+        "A.CSV.XZ",
+        "A.CSV.GZ",
+        "A.ZIP",
+        "A.TAR.GZ",
+    ],
+)
 def test_read_compressed(tmp_path: Path, name: str) -> None:
     content = f"emotion,pixels,Usage\n3,{_PIXELS},Training\n".encode()
 
@@ -132,6 +157,91 @@ def test_an_archive_without_a_table(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match=r"a\.zip holds no \.csv file"):
         read_fer2013(path)
+
+
+@pytest.mark.parametrize("suffix", [".xz", ".gz", ".bz2"])
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_compressed_table_in_a_folder_or_archive(tmp_path: Path, kind: str, suffix: str) -> None:
+    content = f"emotion,pixels,Usage\n3,{_PIXELS},Training\n".encode()
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    table = _compress(folder / f"fer2013.csv{suffix}", content)
+    path = folder
+    if kind == "zip":
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(table, f"faces/{table.name}")
+
+    assert read_fer2013(path).faces.labels.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (bytes(100_000_000), 1),
+        (f"emotion,pixels,Usage\n3,{_PIXELS},Training\n3,".encode() + b"7 " * 50_000_000, 3),
+        (b"emotion,pixels,Usage\n" + b'"\n",' * 10_000_000, 2),
+    ],
+    ids=["header", "line", "row of many lines"],
+)
+@pytest.mark.parametrize("name", ["fer2013.csv.xz", "fer2013.zip"])
+def test_a_row_that_fills_the_memory_is_refused(
+    tmp_path: Path, name: str, content: bytes, line: int
+) -> None:
+    path = tmp_path / name
+    if name.endswith(".xz"):
+        path.write_bytes(lzma.compress(content, preset=0))
+    else:
+        _compress(path, content)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError) as caught:
+            read_fer2013(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert str(caught.value).startswith(f"{path}, line {line}: the row has more than 200000 char")
+    assert peak < 30_000_000
+
+
+def test_a_row_may_have_several_lines_and_long_cells(tmp_path: Path) -> None:
+    text = f'"{"about " * 10_000}\n{"it " * 10_000}"'
+    path = _write(
+        tmp_path / "a.csv", "emotion,pixels,Usage,text", *[f"3,{_PIXELS},Training,{text}"] * 5
+    )
+
+    assert read_fer2013(path).faces.labels.tolist() == [3] * 5
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("emotion,pixels,Usage,emotion", "emotion"),
+        ("emotion, pixels ,Usage,pixels,Usage", "pixels, Usage"),
+    ],
+)
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, header: str, names: str) -> None:
+    path = _write(tmp_path / "bad.csv", header, f"3,{_PIXELS},Training,4")
+
+    expected = f"{path}, line 1: columns {names} are there more than once; leave one of each."
+    with pytest.raises(DatasetError, match=re.escape(expected)):
+        read_fer2013(path)
+
+
+def test_columns_that_are_not_wanted_may_be_there_twice(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", "emotion,pixels,Usage,,", f"3,{_PIXELS},Training,,")
+
+    assert read_fer2013(path).faces.labels.tolist() == [3]
+
+
+def test_a_split_of_the_votes_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    row = "Training,fer0.png,10,0,0,0,0,0,0,0,0,0,Training"
+    path = _write(tmp_path / "votes.csv", f"{_VOTE_HEADER},Usage", row)
+
+    with pytest.raises(DatasetError, match="line 1: columns Usage are there more than once"):
+        read_ferplus_votes(path, _faces("Training"))
 
 
 @pytest.mark.parametrize(

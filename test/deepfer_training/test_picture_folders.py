@@ -344,6 +344,46 @@ def test_a_bad_picture_is_named(tmp_path: Path, content: bytes, complaint: str) 
         read_source(tmp_path)
 
 
+@pytest.mark.parametrize("mode", ["1", "I;16", "RGB"])
+def test_a_picture_with_too_many_pixels_is_not_decoded(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "happy").mkdir()
+    # As large as Pillow lets pass, and with little to store.
+    Image.new(mode, (10_000, 5_001)).save(tmp_path / "happy/a.png")
+
+    expected = r"happy/a\.png has 10000x5001 pixels, at most 50000000 pixels are allowed; save it"
+    with pytest.raises(DatasetError, match=expected):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["archive.zip"], "but archive.zip; give one of these files."),
+        (["a/b.TAR.GZ", "c.zip"], "but a/b.TAR.GZ, c.zip; give one of these files."),
+    ],
+)
+def test_a_folder_of_archives_is_told_from_an_empty_one(
+    tmp_path: Path, names: list[str], text: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    with pytest.raises(DatasetError) as caught:
+        read_source(tmp_path)
+
+    assert str(caught.value) == f"{tmp_path} holds no picture in a folder of a class, {text}"
+
+
+def test_an_archive_in_an_archive_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "outer.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inner.zip", b"")
+
+    with pytest.raises(DatasetError, match=r"but inner\.zip; unpack it and give one of these\."):
+        read_source(path)
+
+
 def test_links_are_followed(tmp_path: Path) -> None:
     elsewhere = _write(tmp_path / "elsewhere", "angry/1.png", "happy/2.png")
     dataset = _write(tmp_path / "dataset", "train/sad/3.png")

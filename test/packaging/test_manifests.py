@@ -195,8 +195,8 @@ def test_training_requirements_cover_every_import_and_no_ros() -> None:
 
 
 def test_test_requirements_cover_every_import() -> None:
-    of_the_tests = {path.stem for path in (ROOT / "test").rglob("*.py")}
-    modules = third_party_imports("test") - of_the_tests
+    ours = {path.stem for name in ("test", "scripts") for path in (ROOT / name).rglob("*.py")}
+    modules = third_party_imports("test") - ours
     needed = {WHEELS.get(module, module) for module in modules if not is_ros_package(module)}
     # The packages of underlay/ are part of ROS where it is complete.
     needed -= dependencies("test_depend") | {path.name for path in (ROOT / "underlay").iterdir()}

@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 # Not by pytest's setting pythonpath, which Ubuntu 22.04's pytest does not know.
 sys.path[:0] = [str(Path(__file__).parent / "support"), str(Path(__file__).parents[1] / "scripts")]
+
+# Programs under test end by it. Started by tests that were started with nohup, they would not.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # rosbags has no rosdep key: where ROS comes from Debian packages, `deepfer bag` is optional.
 collect_ignore = (

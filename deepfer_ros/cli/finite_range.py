@@ -9,8 +9,6 @@ import click
 class FiniteRange(click.FloatRange):
     """A `click.FloatRange` without `nan`, which no comparison refuses, and `inf`."""
 
-    name = "number"
-
     def convert(
         self,
         value: Any,  # noqa: ANN401 - whatever click has

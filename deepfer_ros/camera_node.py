@@ -225,13 +225,11 @@ class CameraNode(Node):
             rate_hz = parameters.rate_hz or source.rate_hz or 0.0
             period_s = 1 / rate_hz if rate_hz else 0.0
             due_s = last_s + period_s
-            pause_s = due_s - time.monotonic()
-            if not is_camera and pause_s > 0:
-                self._stopping.wait(min(pause_s, _LONGEST_PAUSE_S))
-                if pause_s > _LONGEST_PAUSE_S:
-                    continue
-            if self._stopping.is_set():
+            pause_s = 0.0 if is_camera else max(due_s - time.monotonic(), 0.0)
+            if self._stopping.wait(min(pause_s, _LONGEST_PAUSE_S)):
                 return
+            if pause_s > _LONGEST_PAUSE_S:
+                continue
             frame = source.read()
             if frame is None:
                 if is_first:

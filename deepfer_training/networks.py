@@ -94,9 +94,8 @@ def start_from(network: keras.Model, folder: Path, heads: Sequence[HeadConfig]) 
         others = {other.name for other in heads if other != head}
         path = finished_path(folder, head)
         try:
-            if path.name == KERAS_FILE:
-                # Its checksum is in the bundle.
-                describe_model_file(path)
+            # Of a bundle it compares the checksum.
+            describe_model_file(path)
             source = load_keras_model(path)
         except ModelFileError as err:
             raise ModelFileError(
@@ -140,11 +139,11 @@ def copy_weights(
         ValueError: The weights of a layer have other shapes, or `source` has further layers where
             all of them are to grow.
     """
-    found = _layers_with_weights(source)
-    left_out = found.keys() - _layers_with_weights(target).keys() - {source_head}
+    found, wanted = _layers_with_weights(source), _layers_with_weights(target)
+    left_out = found.keys() - wanted.keys() - {source_head}
     if grow and left_out:
         raise ValueError(f"it has the layers {', '.join(sorted(left_out))} besides.")
-    for name, layer in _layers_with_weights(target).items():
+    for name, layer in wanted.items():
         if name not in except_for:
             weights = found[source_head if name == target_head else name].get_weights()
             if grow:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 NO_FACE = "-"
-_PROGRAMS = ("deepfer", "fer")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 # Takes the path of a picture and returns a label, or `NO_FACE`.
@@ -58,6 +57,10 @@ def load_fer() -> Answer:
         return str(max(largest["emotions"], key=largest["emotions"].get))
 
     return answer
+
+
+PROGRAMS = {"deepfer": load_deepfer, "fer": load_fer}
+"""What is compared; deepfer runs in its own environment, fer in that of the peers."""
 
 
 def find_photos(folder: Path) -> dict[str, str]:
@@ -128,7 +131,7 @@ def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--answer"]:
         # What the libraries print must not come between the answers.
         answers, sys.stdout = sys.stdout, sys.stderr
-        answer = {"deepfer": load_deepfer, "fer": load_fer}[arguments[1]]()
+        answer = PROGRAMS[arguments[1]]()
         for line in sys.stdin:
             print(answer(line.rstrip("\n")), file=answers, flush=True)
         return
@@ -138,7 +141,7 @@ def main(arguments: list[str]) -> None:
 
     photos = find_photos(Path(arguments[0]))
     install_peers()
-    print(describe(list(photos.values()), {name: ask(name, list(photos)) for name in _PROGRAMS}))
+    print(describe(list(photos.values()), {name: ask(name, list(photos)) for name in PROGRAMS}))
 
 
 def _percent(count: int, of: int) -> str:

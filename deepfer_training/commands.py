@@ -54,6 +54,13 @@ _ferplus = click.option("--ferplus", type=_FILE, help="FER+ votes: fer2013new.cs
     "be repeated.",
 )
 @click.option(
+    "--unlabelled",
+    metavar="PHOTOS",
+    type=_FILE,
+    help="Learn what the teachers say about more faces, too: a folder, .zip or .tar file of "
+    "pictures cropped by 'deepfer crop', in any folders.",
+)
+@click.option(
     "--distribute",
     default="none",
     show_default=True,
@@ -70,6 +77,7 @@ def train(
     seed: int | None,
     start: Path | None,
     teachers: tuple[Path, ...],
+    unlabelled: Path | None,
     distribute: str,
 ) -> None:
     """Train a network by RECIPE, a YAML file; see config/training/."""
@@ -89,6 +97,8 @@ def train(
             words += ["--start-from", shown_path(start)]
         for teacher in teachers:
             words += ["--teacher", shown_path(teacher)]
+        if unlabelled is not None:
+            words += ["--unlabelled", shown_path(unlabelled)]
         if distribute != "none":
             words += ["--distribute", distribute]
         words += ["--output", shown_path(output)]
@@ -103,6 +113,7 @@ def train(
                 command=f"{_backend_setting()}{shlex.join(words)}",
                 start=start,
                 teachers=teachers,
+                unlabelled=unlabelled,
                 distribute=distribute,
                 report=click.echo,
                 on_step=lambda done, total: progress.update(task, completed=done, total=total),

@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from deepfer_training.archives import PICTURE_SUFFIXES, find_archives, read_pictures
+from deepfer_training.archives import (
+    PICTURE_SUFFIXES,
+    check_is_stored,
+    find_archives,
+    read_pictures,
+)
 from deepfer_training.errors import DatasetError
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset, FaceSource
 
@@ -96,6 +101,34 @@ def read_picture_folders(path: Path) -> FaceSource:
     faces = FaceDataset(pictures, np.array(labels, np.int64), splits, source=str(path))
     places = np.array([str(name) for name in names])
     return FaceSource(faces, "folders", np.array(sizes, np.int64), tuple(notes), places)
+
+
+def read_unlabelled(path: Path, *, besides: FaceDataset) -> NDArray[np.uint8]:
+    """Read the face pictures in a folder, .zip or .tar file, whatever its folders are called.
+
+    Args:
+        path: The folder or archive.
+        besides: Labelled pictures; copies of them are left out, so that nothing is learned from
+            a picture that is tested on.
+
+    Returns:
+        uint8 (N, 48, 48), grey, in the order of their names; made as `read_picture_folders` does.
+
+    Raises:
+        DatasetError: There are no other pictures, or one cannot be read.
+    """
+    check_is_stored(path)
+    rows = [(name, _decode(data, f"{path}/{name}")[0]) for name, data in read_pictures(path)]
+    known = {image.tobytes() for image in besides.images}
+    images = [image for _, image in sorted(rows, key=lambda row: row[0])]
+    images = [image for image in images if image.tobytes() not in known]
+    if not images:
+        found = "only copies of the labelled pictures" if rows else "no picture"
+        raise DatasetError(
+            f"{path} holds {found}; expected a folder, .zip or .tar file with faces as "
+            f"{' '.join(PICTURE_SUFFIXES)}."
+        )
+    return np.stack(images)
 
 
 def _no_pictures(path: Path) -> DatasetError:

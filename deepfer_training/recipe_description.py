@@ -34,6 +34,10 @@ def describe_training(bundle: dict[str, Any]) -> str:
             rows.append(("started from", f"the weights of {training['start']}"))
         if "teachers" in training:
             rows.append(("teachers", ", ".join(training["teachers"])))
+        if "unlabelled_images" in training:
+            count = training["unlabelled_images"]
+            what = f"{count:,}; their targets are what the teachers answer"
+            rows.append(("pictures without labels", what))
         rows.append(("SHA-256 of the data", f"`{training['data_sha256']}`"))
         known = {
             name: training[name] for name in ("python", "keras", "numpy") if name in training

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from deepfer_training.config import TrainingConfig, config_from_dict
 from deepfer_training.errors import RunError
@@ -246,6 +248,7 @@ def open_run_folder(
         ("data_sha256", "other data"),
         ("start", "other weights to start from"),
         ("teachers", "other teachers"),
+        ("unlabelled_sha256", "other pictures without labels"),
     ):
         if before.get(key) != run.get(key):
             raise RunError(f"{folder} was started with {what}; see {run_path}.")
@@ -263,6 +266,7 @@ def describe_run(
     *,
     start: Path | None = None,
     teachers: Sequence[Path] = (),
+    unlabelled: NDArray[np.uint8] | None = None,
 ) -> dict[str, Any]:
     """Return what a run folder says about a run: command, data, versions, models it builds on."""
     names = [keras.backend.backend(), "numpy", "opencv-python-headless"]
@@ -280,6 +284,9 @@ def describe_run(
         run["start"] = start.name
     if teachers:
         run["teachers"] = [teacher.name for teacher in teachers]
+    if unlabelled is not None:
+        run["unlabelled_images"] = len(unlabelled)
+        run["unlabelled_sha256"] = hashlib.sha256(unlabelled.tobytes()).hexdigest()
     before = [*([] if start is None else [start]), *teachers]
     if before:
         run["models_sha256"] = _fingerprint_models(before, config)

@@ -25,8 +25,15 @@ from deepfer_training.networks import finished_path
 _LAYOUT = 2
 
 
-def check_teachers(heads: Sequence[HeadConfig], teachers: Sequence[Path]) -> None:
+def check_teachers(
+    heads: Sequence[HeadConfig], teachers: Sequence[Path], *, unlabelled: bool = False
+) -> None:
     """Check that teachers are given if and only if the recipe asks for them.
+
+    Args:
+        heads: The heads of the recipe.
+        teachers: The teachers.
+        unlabelled: Whether there are pictures without labels, which every head needs teachers for.
 
     Raises:
         RunError: One is there without the other.
@@ -40,6 +47,12 @@ def check_teachers(heads: Sequence[HeadConfig], teachers: Sequence[Path]) -> Non
     if teachers and not taught:
         raise RunError(
             "Teachers were named, but no head of the recipe has a teacher_weight above 0."
+        )
+    untaught = [head.name for head in heads if head.teacher_weight == 0]
+    if unlabelled and untaught:
+        raise RunError(
+            "Pictures without labels are learned from the teachers alone, but the recipe gives "
+            f"{', '.join(untaught)} no teacher_weight above 0."
         )
 
 
@@ -66,11 +79,19 @@ def add_teachers(
     """
     if head.teacher_weight == 0:
         return targets
+    answers = ask_teachers(images, head, teachers)
+    return (1 - head.teacher_weight) * targets + head.teacher_weight * answers
+
+
+def ask_teachers(
+    images: NDArray[np.uint8], head: HeadConfig, teachers: Sequence[Path]
+) -> NDArray[np.float32]:
+    """Return what the teachers answer together, float32 (N, C), rows sum to 1.
+
+    Arguments and errors are those of `add_teachers`.
+    """
     answers = np.sum([_answer(finished_path(folder, head), images) for folder in teachers], axis=0)
-    answers /= answers.sum(axis=1, keepdims=True)
-    return np.asarray(
-        (1 - head.teacher_weight) * targets + head.teacher_weight * answers, np.float32
-    )
+    return np.asarray(answers / answers.sum(axis=1, keepdims=True), np.float32)
 
 
 def _answer(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ from deepfer_training.phases import (
     phase_callbacks,
     plan_phases,
 )
+from deepfer_training.picture_folders import read_unlabelled
 from deepfer_training.run_folder import (
     LOG_FILE,
     TENSORBOARD_FOLDER,
@@ -43,7 +44,7 @@ from deepfer_training.run_folder import (
     restore_weights,
 )
 from deepfer_training.run_report import write_run_report
-from deepfer_training.teachers import add_teachers, check_teachers
+from deepfer_training.teachers import add_teachers, ask_teachers, check_teachers
 
 _VALIDATION_BATCH_SIZE = 256
 
@@ -116,6 +117,7 @@ def train(
     command: str = "",
     start: Path | None = None,
     teachers: Sequence[Path] = (),
+    unlabelled: Path | None = None,
     distribute: str = "none",
     report: Callable[[str], None] = print,
     on_step: Callable[[int, int], None] = lambda done, total: None,
@@ -137,6 +139,8 @@ def train(
             recipe says.
         teachers: Bundles, or run folders of finished trainings, for heads with a
             `teacher_weight`.
+        unlabelled: Folder or archive of more faces to learn from, whose targets are what the
+            teachers answer ("self-training", Xie et al. 2020, arXiv:1911.04252).
         distribute: One of `distribution.MODES`. All processes take the same arguments, and the
             run folder must be one that they share.
         report: Called with one line an epoch.
@@ -148,7 +152,8 @@ def train(
     Raises:
         ConfigError: The recipe in the folder is not one that this version knows, or the weights
             that it starts from cannot be had.
-        DatasetError: The data set lacks a split, a class or the votes.
+        DatasetError: The data set lacks a split, a class or the votes; or the unlabelled pictures
+            cannot be read.
         ModelFileError: `start` or a teacher lacks a model that fits.
         RunError: The folder holds a run already and `resume` is off, it belongs to another recipe
             or other data, its files are damaged or cannot be written; processes do not find each
@@ -157,16 +162,24 @@ def train(
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
     require_truth(validation, config.heads)
-    check_teachers(config.heads, teachers)
+    check_teachers(config.heads, teachers, unlabelled=unlabelled is not None)
     if not resume:
         # Teachers take minutes to answer: this must not wait for them.
         require_no_run(run_folder)
+    more_images = None if unlabelled is None else read_unlabelled(unlabelled, besides=dataset)
     # JAX asks processes to find each other before it calculates anything, as teachers make it do.
     join_processes(distribute)
+    images = training.images
     targets = tuple(
-        add_teachers(training.soft_targets(head.votes_weight), training.images, head, teachers)
+        add_teachers(training.soft_targets(head.votes_weight), images, head, teachers)
         for head in config.heads
     )
+    if more_images is not None:
+        images = np.concatenate([images, more_images])
+        targets = tuple(
+            np.concatenate([values, ask_teachers(more_images, head, teachers)])
+            for values, head in zip(targets, config.heads, strict=True)
+        )
     with (
         distributed(distribute, config.optimization.batch_size) as share,
         _folder_for_weights(run_folder, share) as weights_folder,
@@ -180,11 +193,18 @@ def train(
             lambda: open_run_folder(
                 run_folder,
                 config,
-                describe_run(config, dataset, command, start=start, teachers=teachers),
+                describe_run(
+                    config,
+                    dataset,
+                    command,
+                    start=start,
+                    teachers=teachers,
+                    unlabelled=more_images,
+                ),
                 resume=resume,
             )
         )
-        material = _Material.prepare(config, training, targets, validation, share)
+        material = _Material.prepare(config, images, targets, validation, share)
         listener = _Listener(report, on_step) if share.is_first else _Listener()
         if distribute != "none":
             listener.report(f"Devices: {share.device_count}, processes: {share.process_count}.")
@@ -235,17 +255,17 @@ class _Material:
     def prepare(
         cls,
         config: TrainingConfig,
-        training: FaceDataset,
+        images: NDArray[np.uint8],
         targets: Arrays,
         validation: FaceDataset,
         share: Share,
     ) -> "_Material":
-        batch_size = min(config.optimization.batch_size, len(training))
+        batch_size = min(config.optimization.batch_size, len(images))
         batch_size -= batch_size % share.device_count
         if batch_size == 0:
             raise DatasetError(
-                f"{training.source} has {len(training)} rows in split 'Training', fewer than "
-                f"there are devices ({share.device_count})."
+                f"{validation.source} has {len(images)} pictures to learn from, fewer than there "
+                f"are devices ({share.device_count})."
             )
         weights = tuple(
             class_weights(values, head.class_balance)
@@ -254,9 +274,9 @@ class _Material:
         # On several devices the last batch, too, must hold as many pictures for each.
         validation_batch_size = _VALIDATION_BATCH_SIZE * share.device_count
         return cls(
-            steps_per_epoch=len(training) // batch_size,
+            steps_per_epoch=len(images) // batch_size,
             batches=lambda first_epoch: augmented_batches(
-                training.images,
+                images,
                 targets,
                 weights,
                 batch_size=batch_size,

@@ -272,14 +272,14 @@ def test_a_recorded_command_can_be_pasted(
     data = ("--data", tiny_files[0], "--ferplus", tiny_files[1])
     monkeypatch.chdir(tmp_path)
 
-    result = _run(
-        train, recipe, *data, "--seed", 3, "--distribute", "devices", "--output", "runs/my run"
-    )
+    more = ("--unlabelled", tmp_path / "faces", "--distribute", "devices")
+    result = _run(train, recipe, *data, "--seed", 3, *more, "--output", "runs/my run")
 
     assert result.exit_code == 0, result.output
     assert commands == [
         "KERAS_BACKEND=jax deepfer train 'my recipe.yaml' --data fer2013.csv "
-        "--ferplus fer2013new.csv --seed 3 --distribute devices --output 'runs/my run'"
+        "--ferplus fer2013new.csv --seed 3 --unlabelled faces --distribute devices "
+        "--output 'runs/my run'"
     ]
 
 

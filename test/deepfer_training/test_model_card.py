@@ -199,7 +199,11 @@ def test_the_card_of_a_network_trained_with_adam(tiny_bundle: Path) -> None:
         "fine_tuning": {"epochs": 10, "top_layers": 30, "learning_rate": 1e-5},
     }
     bundle["provenance"]["head"]["teacher_weight"] = 0.25
-    bundle["provenance"]["training"] |= {"teachers": ["big"], "start": "first"}
+    bundle["provenance"]["training"] |= {
+        "teachers": ["big"],
+        "start": "first",
+        "unlabelled_images": 1234,
+    }
 
     card = write_card(bundle, tiny_bundle)
 
@@ -210,6 +214,7 @@ def test_the_card_of_a_network_trained_with_adam(tiny_bundle: Path) -> None:
         "mirrored, upside down, rotation",
         "25 % of each target are what the teachers answer",
         "| teachers | big |",
+        "| pictures without labels | 1,234; their targets are what the teachers answer |",
         "| started from | the weights of first |",
     ):
         assert text in " ".join(card.split()), text

@@ -14,7 +14,8 @@ from tiff_samples import RATIONAL, one_pixel_tiff
 from deepfer_training import picture_folders
 from deepfer_training.errors import DatasetError
 from deepfer_training.face_sources import read_source
-from deepfer_training.fer2013 import LABELS, FaceSource
+from deepfer_training.fer2013 import LABELS, FaceDataset, FaceSource
+from deepfer_training.picture_folders import read_unlabelled
 
 
 def _picture(number: int, size_wh: tuple[int, int] = (48, 48), mode: str = "L") -> bytes:
@@ -398,6 +399,44 @@ def test_links_are_followed(tmp_path: Path) -> None:
         "validation/angry/1.png": "PublicTest",
         "validation/happy/2.png": "PublicTest",
     }
+
+
+def test_unlabelled_pictures_lie_in_any_folders(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48), np.uint8)
+    for name, picture in zip(("b/2.png", "a/deep/down/1.png", "0.png"), pictures, strict=True):
+        (tmp_path / "faces" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "faces" / name)
+    known = FaceDataset(pictures[2:], np.array([0]), np.array(["PublicTest"]))
+    copies = FaceDataset(pictures, np.array([0, 0, 0]), np.array(["PublicTest"] * 3))
+
+    found = read_unlabelled(tmp_path / "faces", besides=known)
+
+    # In the order of their names, without the one that is known.
+    np.testing.assert_array_equal(found, pictures[[1, 0]])
+    with pytest.raises(DatasetError, match="faces holds only copies of the labelled pictures"):
+        read_unlabelled(tmp_path / "faces", besides=copies)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", r"Cannot read .*missing: "),
+        (
+            "empty",
+            r"empty holds no picture; expected a folder, \.zip or \.tar file with faces as ",
+        ),
+        ("broken", r"broken/a\.png is not a picture of a known format"),
+    ],
+)
+def test_unlabelled_pictures_that_cannot_be_read_are_named(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"no picture")
+    known = FaceDataset(np.zeros((1, 48, 48), np.uint8), np.array([0]), np.array(["Training"]))
+    with pytest.raises(DatasetError, match=message):
+        read_unlabelled(tmp_path / name, besides=known)
 
 
 def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from training_runs import run_until_killed
 
 from deepfer_training.config import (
@@ -219,6 +220,71 @@ def test_a_run_starts_from_another_and_learns_from_it(
     # Refused at once, before a teacher is asked anything: this one does not even exist.
     with pytest.raises(RunError, match="holds a run already"):
         train(config, wrong, run, teachers=[tmp_path / "missing"])
+
+
+def test_pictures_without_labels_are_learned_from_the_teachers(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.training import train
+
+    # One picture of each class is labelled, and wrongly; all others lie about without labels.
+    training = tiny_dataset.split("Training")
+    labelled = np.array([np.flatnonzero(training.labels == label)[0] for label in range(7)])
+    others = np.setdiff1d(np.arange(len(training)), labelled)
+    faces = tmp_path / "faces" / "any" / "folder"
+    faces.mkdir(parents=True)
+    for row in others:
+        Image.fromarray(training.images[row]).save(faces / f"{row}.png")
+    public = tiny_dataset.split("PublicTest")
+    # A copy of a picture that is tested on teaches nothing.
+    Image.fromarray(public.images[0]).save(faces / "copy.png")
+    wrong = FaceDataset(
+        np.concatenate([training.images[labelled], public.images]),
+        np.concatenate([(training.labels[labelled] + 1) % 7, public.labels]),
+        np.array(["Training"] * 7 + ["PublicTest"] * len(public)),
+    )
+    config = dataclasses.replace(
+        tiny_config, heads=(HeadConfig(votes_weight=0.0, teacher_weight=0.01),)
+    )
+    run = tmp_path / "run"
+
+    def learn(*, resume: bool = False, unlabelled: Path | None = tmp_path / "faces") -> None:
+        train(
+            config,
+            wrong,
+            run,
+            resume=resume,
+            teachers=[tiny_run],
+            unlabelled=unlabelled,
+            report=lambda line: None,
+        )
+
+    learn()
+
+    first, second = (
+        predict(KerasPredictor(folder / "model.keras"), public.images).argmax(axis=1)
+        for folder in (tiny_run, run)
+    )
+    assert np.mean(first == second) >= 0.9
+    assert json.loads((run / "run.json").read_text())["unlabelled_images"] == len(others)
+    with pytest.raises(RunError, match="was started with other pictures without labels"):
+        learn(resume=True, unlabelled=None)
+    (faces / f"{others[0]}.png").unlink()
+    with pytest.raises(RunError, match="was started with other pictures without labels"):
+        learn(resume=True)
+
+
+def test_pictures_without_labels_need_teachers_for_every_head(
+    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    heads = (HeadConfig(name="model", teacher_weight=0.5), HeadConfig(name="untaught"))
+    config = dataclasses.replace(tiny_config, heads=heads)
+    with pytest.raises(RunError, match="but the recipe gives untaught no teacher_weight above 0"):
+        train(config, tiny_dataset, tmp_path / "run", teachers=[tiny_run], unlabelled=tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_starts_from_the_narrower_network_of_a_bundle(

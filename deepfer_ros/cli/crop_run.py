@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -43,7 +42,7 @@ def run_crop(photos: Path, output: Path, *, model: str, detector_name: str) -> N
     """
     _check_output(photos, output)
     try:
-        paths = sorted(_walk(photos, frozenset()))
+        paths = _find_images(photos)
     except OSError as err:
         raise click.ClickException(f"Cannot read {_name(err.filename)}: {err.strerror}.") from err
     if not paths:
@@ -131,22 +130,54 @@ def _check_output(photos: Path, output: Path) -> None:
         )
 
 
-def _walk(folder: Path, around: frozenset[str]) -> Iterator[Path]:
-    """Yield the image files below a folder, without hidden ones; follow links, but not in rings.
+def _find_images(photos: Path) -> list[Path]:
+    """Return the image files below a folder, in the order of their names, without hidden ones.
+
+    Links to folders are followed. Behind one, further links are followed to what has not been read
+    behind it: folders that link to each other are not read along every way.
 
     Raises:
         OSError: A folder cannot be read.
     """
-    place = os.path.realpath(folder)
-    if place in around:
-        return
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if os.path.isdir(entry):
-            yield from _walk(entry, around | {place})
-        elif entry.suffix.lower() in _SUFFIXES:
-            yield entry
+    images, links = _scan(photos, set())
+    for link in links:
+        # What a link lies in is not read behind it.
+        around = [
+            folder for folder in link.parents if folder == photos or photos in folder.parents
+        ]
+        seen = {os.path.realpath(folder) for folder in around}
+        behind = [link]
+        while behind:
+            folder = behind.pop(0)
+            if os.path.realpath(folder) not in seen:
+                found, more = _scan(folder, seen)
+                images += found
+                behind += more
+    return sorted(images)
+
+
+def _scan(top: Path, seen: set[str]) -> tuple[list[Path], list[Path]]:
+    """Return the image files of a folder and its own folders, and the links to others in them.
+
+    Args:
+        top: The folder.
+        seen: Gets the real places of all folders that were read.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    images, links = [], []
+    for place, folders, files in os.walk(top, onerror=_raise):
+        seen.add(os.path.realpath(place))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links += [Path(place, name) for name in folders if os.path.islink(Path(place, name))]
+        shown = (Path(place, name) for name in files if not name.startswith("."))
+        images += [path for path in shown if path.suffix.lower() in _SUFFIXES]
+    return images, links
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _load_cropper(model: str, detector_name: str) -> Cropper:

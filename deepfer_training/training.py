@@ -264,8 +264,8 @@ class _Material:
         batch_size -= batch_size % share.device_count
         if batch_size == 0:
             raise DatasetError(
-                f"{validation.source} has {len(images)} pictures to learn from, fewer than there "
-                f"are devices ({share.device_count})."
+                f"There are {len(images)} pictures to learn from, fewer than devices "
+                f"({share.device_count}); take more data or fewer devices."
             )
         weights = tuple(
             class_weights(values, head.class_balance)

@@ -26,6 +26,7 @@ MakeNode = Callable[..., EmotionNode]
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 CYCLES = 100
+ROUNDS = 3
 WARM_UP_CYCLES = 50
 MEMORY_BYTES = 2**14
 
@@ -93,14 +94,20 @@ def test_a_hundred_cycles_leave_nothing_behind(
     node = make_node(cameras=["front", "rear"], autostart=False)
     for _ in range(WARM_UP_CYCLES):
         cycle(node)
-    before = count_holdings()
-    for _ in range(CYCLES):
-        cycle(node)
-    after = count_holdings()
-    assert (after.threads, after.files) == (before.threads, before.files)
-    assert after.objects - before.objects < CYCLES
-    # The allocator settles slowly; a publisher or a model that stays would take far more.
-    assert after.memory_bytes - before.memory_bytes < CYCLES * MEMORY_BYTES
+    growths_bytes = []
+    for _ in range(ROUNDS):
+        before = count_holdings()
+        for _ in range(CYCLES):
+            cycle(node)
+        after = count_holdings()
+        assert (after.threads, after.files) == (before.threads, before.files)
+        assert after.objects - before.objects < CYCLES
+        growths_bytes.append(after.memory_bytes - before.memory_bytes)
+        # The allocator settles slowly; a publisher or a model that stays would take far more.
+        if growths_bytes[-1] < CYCLES * MEMORY_BYTES:
+            return
+    # In a process that other tests have made large, it may take more once, but not every time.
+    pytest.fail(f"The memory grew in every round, by {growths_bytes} bytes.")
 
 
 def test_cycles_while_images_come(make_node: MakeNode, peer: RosPeer) -> None:

@@ -681,8 +681,10 @@ def test_more_devices_than_pictures_are_refused(
     training, validation = tiny_dataset.split("Training"), tiny_dataset.split("PublicTest")
     targets = (training.soft_targets(0.0),)
 
-    with pytest.raises(DatasetError, match=r"112 rows in split 'Training', fewer than .* \(200\)"):
-        _Material.prepare(tiny_config, training, targets, validation, Share(device_count=200))
+    with pytest.raises(DatasetError, match=r"are 112 pictures to learn from, .* devices \(200\);"):
+        _Material.prepare(
+            tiny_config, training.images, targets, validation, Share(device_count=200)
+        )
 
 
 def test_batches_depend_on_seed_epoch_and_position_alone() -> None:

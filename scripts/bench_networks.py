@@ -48,7 +48,7 @@ class NetworkTime:
 
 
 class Network:
-    """A LiteRT model with a random picture before it.
+    """A LiteRT model with a random picture before it, warmed up.
 
     Args:
         path: A `.tflite` file that takes one picture.
@@ -64,6 +64,8 @@ class Network:
             details = self._interpreter.get_input_details()[0]
             picture = np.random.default_rng(0).integers(0, 128, details["shape"])
             self._interpreter.set_tensor(details["index"], picture.astype(details["dtype"]))
+            for _ in range(_WARM_UP_RUNS):
+                self._interpreter.invoke()
         except (ValueError, RuntimeError) as err:
             raise click.ClickException(f"{path} is not a usable LiteRT model: {err}.") from err
 
@@ -112,11 +114,9 @@ def compare(paths: list[Path], *, rounds: int) -> list[NetworkTime]:
     """
     networks = [Network(path) for path in paths]
     durations_ms: list[list[float]] = [[] for _ in networks]
-    for number in range(_WARM_UP_RUNS + rounds):
+    for _ in range(rounds):
         for network, durations in zip(networks, durations_ms, strict=True):
-            duration_ms = network.run_ms()
-            if number >= _WARM_UP_RUNS:
-                durations.append(duration_ms)
+            durations.append(network.run_ms())
     medians_ms = [statistics.median(durations) for durations in durations_ms]
     return [
         NetworkTime(

@@ -142,10 +142,7 @@ def _find_images(photos: Path) -> list[Path]:
     images, links = _scan(photos, set())
     for link in links:
         # What a link lies in is not read behind it.
-        around = [
-            folder for folder in link.parents if folder == photos or photos in folder.parents
-        ]
-        seen = {os.path.realpath(folder) for folder in around}
+        seen = {os.path.realpath(place) for place in link.parents if place.is_relative_to(photos)}
         behind = [link]
         while behind:
             folder = behind.pop(0)

@@ -8,7 +8,7 @@ from keras import layers
 
 from deepfer_training.config import NetworkConfig
 from deepfer_training.errors import ConfigError
-from deepfer_training.fused_layers import ConvNormRelu, make_convolution
+from deepfer_training.fused_layers import ConvNormRelu, make_convolutions
 
 _STEM_KERNEL_PX = 5
 
@@ -59,15 +59,25 @@ def build_compact_cnn(
     options: dict[str, Any] = {"momentum": config.norm_momentum, "dtype": dtype_policy}
     if config.stem_width:
         x = convolve(
-            x, config.stem_width, _STEM_KERNEL_PX, stride=2, pool=False, name="stem", **options
+            x,
+            config.stem_width,
+            _STEM_KERNEL_PX,
+            stride=2,
+            rank=0,
+            pool=False,
+            name="stem",
+            **options,
         )
-    for stage, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True), 1):
+    ranks = config.ranks or (0,) * len(config.widths)
+    stages = zip(config.widths, config.blocks, ranks, strict=True)
+    for stage, (width, blocks, rank) in enumerate(stages, 1):
         for block in range(1, blocks + 1):
             x = convolve(
                 x,
                 width,
                 3,
                 stride=1,
+                rank=rank,
                 pool=stage > 1 and block == 1,
                 name=f"stage{stage}_block{block}",
                 **options,
@@ -126,6 +136,7 @@ def _convolve(
     kernel_px: int,
     *,
     stride: int,
+    rank: int,
     pool: bool,
     momentum: float,
     name: str,
@@ -133,6 +144,9 @@ def _convolve(
 ) -> Any:  # noqa: ANN401 - a Keras tensor
     if pool:
         x = layers.MaxPooling2D(name=f"{name}_pool", dtype=dtype)(x)
-    x = make_convolution(width, kernel_px, stride=stride, name=f"{name}_conv", dtype=dtype)(x)
+    for convolution in make_convolutions(
+        width, kernel_px, stride=stride, rank=rank, name=name, dtype=dtype
+    ):
+        x = convolution(x)
     x = layers.BatchNormalization(momentum=momentum, name=f"{name}_norm", dtype=dtype)(x)
     return layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)

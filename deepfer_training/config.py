@@ -36,6 +36,8 @@ class NetworkConfig:
         stem_width: Channels of a first convolution that halves the picture; 0 leaves it out.
         widths: Channels of each stage, first to last.
         blocks: Convolutions of each stage, as many numbers as `widths`.
+        ranks: Rank of the convolutions of each stage: each becomes one of 3x1 pixels with so many
+            channels, and one of 1x3. 0 leaves them 3x3, and so does an empty list in all stages.
         dropout: Share of features dropped before the last layer, 0 to below 1.
         norm_momentum: Momentum of the means and variances that batch normalisation keeps.
     """
@@ -43,6 +45,7 @@ class NetworkConfig:
     stem_width: int = 0
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: tuple[int, ...] = (1, 2, 3, 2)
+    ranks: tuple[int, ...] = ()
     dropout: float = 0.3
     norm_momentum: float = 0.99
     architecture: str = field(default="compact_cnn", kw_only=True)
@@ -73,6 +76,13 @@ class NetworkConfig:
             "network.blocks",
             self.blocks,
             f"{len(self.widths)} numbers from 1 to {_MOST_BLOCKS}, one a stage",
+        )
+        _require(
+            len(self.ranks) in (0, len(self.widths))
+            and all(0 <= rank <= _LARGEST_WIDTH for rank in self.ranks),
+            "network.ranks",
+            self.ranks,
+            f"{len(self.widths)} numbers from 0 to {_LARGEST_WIDTH}, one a stage, or none",
         )
         for name in ("dropout", "norm_momentum"):
             value = getattr(self, name)

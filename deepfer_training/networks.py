@@ -1,6 +1,6 @@
 """Networks for training, and the models of plain layers that come out of it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from deepfer_training.architecture import build_compact_cnn
 from deepfer_training.config import HeadConfig, ResNet50V2Config, TrainingConfig
 from deepfer_training.errors import ConfigError, ModelFileError
+from deepfer_training.factorization import factorize_kernel
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS
 from deepfer_training.fused_layers import ConvNormRelu
 from deepfer_training.inference import load_keras_model
@@ -84,7 +85,10 @@ def finished_path(folder: Path, head: HeadConfig) -> Path:
 
 
 def start_from(network: keras.Model, folder: Path, heads: Sequence[HeadConfig]) -> None:
-    """Give a network the weights of a finished run or of a bundle; see `_grow`.
+    """Give a network the weights of a finished run or of a bundle.
+
+    The network may be wider than the other one (see `_grow`), or have convolutions of a low rank
+    where the other has full ones (see `factorization.factorize_kernel`).
 
     Raises:
         ModelFileError: The model is missing or damaged, the run has other heads, or the network
@@ -132,26 +136,47 @@ def copy_weights(
         source_head: Name of the head of `source`.
         target_head: Name of the head of `target` that gets its weights.
         except_for: Layers of `target` that keep their weights: its other heads.
-        grow: Allow layers of `target` to be wider than those of `source`; see `_grow`.
+        grow: Allow layers of `target` to be wider than those of `source`, or of a low rank; see
+            `start_from`.
 
     Raises:
         KeyError: `target` has a layer that `source` has not.
         ValueError: The weights of a layer have other shapes, or `source` has further layers where
             all of them are to grow.
     """
-    found, wanted = _layers_with_weights(source), _layers_with_weights(target)
+    wanted = _layers_with_weights(target)
+    found = {name: layer.get_weights() for name, layer in _layers_with_weights(source).items()}
+    if grow:
+        found = _factorize(found, wanted)
     left_out = found.keys() - wanted.keys() - {source_head}
     if grow and left_out:
         raise ValueError(f"it has the layers {', '.join(sorted(left_out))} besides.")
     for name, layer in wanted.items():
         if name not in except_for:
-            weights = found[source_head if name == target_head else name].get_weights()
+            weights = found[source_head if name == target_head else name]
             if grow:
                 weights = [
                     _grow(small, large)
                     for small, large in zip(weights, layer.get_weights(), strict=True)
                 ]
             layer.set_weights(weights)
+
+
+def _factorize(
+    found: Mapping[str, list[NDArray[np.float32]]], wanted: Mapping[str, keras.Layer]
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Return weights in which kernels that are wanted with a low rank have it."""
+    weights = dict(found)
+    for name in found:
+        block, is_full, _ = name.rpartition("_conv")
+        if is_full and f"{block}_columns" in wanted:
+            (kernel,) = weights.pop(name)
+            gamma, _, _, variance = found[f"{block}_norm"]
+            epsilon = wanted[f"{block}_norm"].epsilon
+            rank = wanted[f"{block}_columns"].filters
+            columns, rows = factorize_kernel(kernel, rank, gamma / np.sqrt(variance + epsilon))
+            weights |= {f"{block}_columns": [columns], f"{block}_rows": [rows]}
+    return weights
 
 
 def _grow(small: NDArray[np.float32], large: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,10 +208,10 @@ def _grow(small: NDArray[np.float32], large: NDArray[np.float32]) -> NDArray[np.
 
 
 def _layers_with_weights(model: keras.Model) -> dict[str, keras.Layer]:
-    layers = {}
+    layers: dict[str, keras.Layer] = {}
     for layer in model.layers:
         if isinstance(layer, ConvNormRelu):
-            layers[f"{layer.name}_conv"] = layer.conv
+            layers |= {convolution.name: convolution for convolution in layer.convolutions}
             layers[f"{layer.name}_norm"] = layer.norm
         elif layer.weights:
             layers[layer.name] = layer

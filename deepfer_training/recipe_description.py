@@ -128,9 +128,10 @@ def _describe_network(network: dict[str, Any]) -> str:
         }.get(weights, "weights of a file at first")
         return f"ResNet50V2, {started}, with a dense layer of 64 units before the last one"
     stem = f"stem of {network['stem_width']} channels, " if network["stem_width"] else ""
+    ranks = network.get("ranks") or [0] * len(network["widths"])
     stages = [
-        f"{blocks} x {width}"
-        for blocks, width in zip(network["blocks"], network["widths"], strict=True)
+        f"{blocks} x {width}" + (f" (rank {rank})" if rank else "")
+        for blocks, width, rank in zip(network["blocks"], network["widths"], ranks, strict=True)
     ]
     return f"VGG-like, {stem}stages of {', '.join(stages)} channels, dropout {network['dropout']}"
 

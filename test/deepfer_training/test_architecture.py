@@ -29,18 +29,21 @@ def test_grey_values_in_probabilities_out() -> None:
 def test_layers_have_the_names_and_widths_that_are_promised() -> None:
     from deepfer_training.architecture import build_compact_cnn
 
-    model = build_compact_cnn(NetworkConfig(3, (4, 8), (1, 2), dropout=0.2), 48, 7)
+    config = NetworkConfig(3, (4, 8, 9), (1, 2, 1), (0, 0, 5), dropout=0.2)
+    model = build_compact_cnn(config, 48, 7)
 
     filters = {
-        layer.name: layer.filters
+        layer.name: (layer.filters, layer.kernel_size)
         for layer in model.layers
         if isinstance(layer, keras.layers.Conv2D)
     }
     assert filters == {
-        "stem_conv": 3,
-        "stage1_block1_conv": 4,
-        "stage2_block1_conv": 8,
-        "stage2_block2_conv": 8,
+        "stem_conv": (3, (5, 5)),
+        "stage1_block1_conv": (4, (3, 3)),
+        "stage2_block1_conv": (8, (3, 3)),
+        "stage2_block2_conv": (8, (3, 3)),
+        "stage3_block1_columns": (5, (3, 1)),
+        "stage3_block1_rows": (9, (1, 3)),
     }
     assert model.get_layer("dropout").rate == 0.2
     assert model.get_layer("logits").units == 7
@@ -85,11 +88,14 @@ def test_logits_are_float32_whatever_the_policy(policy: str) -> None:
 
 
 @pytest.mark.parametrize("stem_width", [0, 3])
-def test_fused_layers_calculate_what_the_plain_ones_do(stem_width: int) -> None:
+@pytest.mark.parametrize("ranks", [(), (0, 3)])
+def test_fused_layers_calculate_what_the_plain_ones_do(
+    stem_width: int, ranks: tuple[int, ...]
+) -> None:
     from deepfer_training.architecture import build_compact_cnn
     from deepfer_training.networks import copy_weights
 
-    config = NetworkConfig(stem_width, (4, 8), (1, 2))
+    config = NetworkConfig(stem_width, (4, 8), (1, 2), ranks)
     fused = build_compact_cnn(config, 48, 7, heads=("a", "b"), fused=True)
     rng = np.random.default_rng(0)
     # Weights as after a training, or means of 0 and variances of 1 would hide a mistake.
@@ -112,7 +118,8 @@ import keras, numpy as np
 from deepfer_training.architecture import build_compact_cnn
 from deepfer_training.config import NetworkConfig
 
-model = build_compact_cnn(NetworkConfig(3, (4, 8), (1, 2), dropout=0.0), 48, 7, fused=True)
+config = NetworkConfig(3, (4, 8), (1, 2), (0, 5), dropout=0.0)
+model = build_compact_cnn(config, 48, 7, fused=True)
 rng = np.random.default_rng(0)
 model.set_weights([rng.uniform(0.2, 1, value.shape) for value in model.get_weights()])
 model.compile(keras.optimizers.SGD(0.5), "categorical_crossentropy", jit_compile=False)

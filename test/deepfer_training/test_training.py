@@ -311,7 +311,7 @@ def test_a_run_starts_from_the_narrower_network_of_a_bundle(
         for model in (tiny_bundle / "model.keras", extract_head(network, config, head))
     ]
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
-    kernel = network.get_layer("stage2_block2").conv.get_weights()[0]
+    kernel = network.get_layer("stage2_block2").convolutions[0].get_weights()[0]
     assert np.all(kernel[:, :, 16:, :16] == 0)
     assert np.all(np.abs(kernel[..., 16:]).sum(axis=(0, 1, 2)) > 0)
 
@@ -320,6 +320,32 @@ def test_a_run_starts_from_the_narrower_network_of_a_bundle(
     described = json.loads((run / "run.json").read_text())
     assert described["start"] == "tiny"
     assert described["builds_on"] == ["deepfer train tiny.yaml"]
+
+
+@pytest.mark.parametrize(("rank", "loss"), [(64, 1e-5), (14, 0.3)], ids=["full", "low"])
+def test_a_run_starts_from_the_network_of_a_bundle_with_a_lower_rank(
+    tiny_bundle: Path,
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    rank: int,
+    loss: float,
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.networks import build_network, extract_head, start_from
+
+    head = HeadConfig(name="small")
+    network_config = dataclasses.replace(tiny_config.network, widths=(10, 24), ranks=(0, rank))
+    config = dataclasses.replace(tiny_config, heads=(head,), network=network_config)
+
+    network = build_network(config)
+    start_from(network, tiny_bundle, config.heads)
+
+    answers = [
+        predict(KerasPredictor(model), tiny_dataset.images)
+        for model in (tiny_bundle / "model.keras", extract_head(network, config, head))
+    ]
+    assert np.abs(answers[0] - answers[1]).mean() < loss
+    assert network.get_layer("stage2_block1").convolutions[0].kernel.shape == (3, 1, 10, rank)
 
 
 def test_targets_are_shared_between_labels_and_teachers(

@@ -319,12 +319,17 @@ class HeadConfig:
             count alike.
         teacher_weight: Share of the teachers' answers in the targets ("distillation", Hinton et
             al. 2015, arXiv:1503.02531); `votes_weight` divides the rest.
+        teacher_view: What teachers answer to. `original`: the picture and its mirror image, once
+            before the training. `augmented`: whatever the picture has become by augmentation,
+            anew in every epoch (Beyer et al. 2022, arXiv:2106.05237). That takes longer, and
+            teaches what the teachers do instead of what they have learned by heart.
     """
 
     name: str = "model"
     votes_weight: float = 0.5
     class_balance: float = 0.0
     teacher_weight: float = 0.0
+    teacher_view: str = "original"
 
     def __post_init__(self) -> None:
         usable = self.name.replace("-", "").replace("_", "").isalnum() and self.name.isascii()
@@ -337,6 +342,17 @@ class HeadConfig:
         for name in ("votes_weight", "class_balance", "teacher_weight"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"heads.{name}", value, "0 to 1")
+        _require(
+            self.teacher_view in ("original", "augmented"),
+            "heads.teacher_view",
+            self.teacher_view,
+            "original or augmented",
+        )
+
+    @property
+    def sees_augmented(self) -> bool:
+        """Whether it has teachers that answer to augmented pictures."""
+        return self.teacher_weight > 0 and self.teacher_view == "augmented"
 
 
 @dataclass(frozen=True, slots=True)

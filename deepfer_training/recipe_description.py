@@ -61,6 +61,11 @@ def commands_of(run: Mapping[str, Any]) -> list[str]:
 
 def _describe_targets(head: dict[str, Any]) -> str:
     votes, teacher = head["votes_weight"], head.get("teacher_weight", 0.0)
+    answers = "what the teachers answer"
+    if head.get("teacher_view") == "augmented":
+        answers += " to the picture as it was augmented"
+    if teacher == 1:
+        return f"The targets are {answers}."
     targets = {
         0.0: "The targets are the original labels of FER-2013.",
         1.0: "The targets are the shares of the FER+ voters for each of the seven classes.",
@@ -73,7 +78,7 @@ def _describe_targets(head: dict[str, Any]) -> str:
         return targets
     return (
         f"{targets} Of that remain {format_percent(1 - teacher, 0)}: "
-        f"{format_percent(teacher, 0)} of each target are what the teachers answer."
+        f"{format_percent(teacher, 0)} of each target are {answers}."
     )
 
 

@@ -6,7 +6,7 @@ arXiv:1805.04770).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer_training.array_cache import cache_folder, read_arrays, write_arrays
+from deepfer_training.batches import Arrays
 from deepfer_training.config import HeadConfig
 from deepfer_training.errors import ModelFileError, RunError
 from deepfer_training.evaluation import order_outputs
-from deepfer_training.inference import KerasPredictor, predict
+from deepfer_training.inference import KerasPredictor, Predictor, predict
 from deepfer_training.model_files import ModelFile, describe_model_file
 from deepfer_training.networks import finished_path
 
@@ -26,17 +27,23 @@ _LAYOUT = 2
 
 
 def check_teachers(
-    heads: Sequence[HeadConfig], teachers: Sequence[Path], *, unlabelled: bool = False
+    heads: Sequence[HeadConfig],
+    teachers: Sequence[Path],
+    *,
+    unlabelled: bool = False,
+    distributed: bool = False,
 ) -> None:
-    """Check that teachers are given if and only if the recipe asks for them.
+    """Check that teachers are given if and only if the recipe asks for them, and can be asked.
 
     Args:
         heads: The heads of the recipe.
         teachers: The teachers.
         unlabelled: Whether there are pictures without labels, which every head needs teachers for.
+        distributed: Whether the training runs on several devices. Each of them would have to ask
+            about its own part of a batch, which Keras' distribution has no way for.
 
     Raises:
-        RunError: One is there without the other.
+        RunError: One is there without the other, or teachers cannot be asked there.
     """
     taught = [head.name for head in heads if head.teacher_weight > 0]
     if taught and not teachers:
@@ -47,6 +54,12 @@ def check_teachers(
     if teachers and not taught:
         raise RunError(
             "Teachers were named, but no head of the recipe has a teacher_weight above 0."
+        )
+    seeing = [head.name for head in heads if head.sees_augmented]
+    if distributed and seeing:
+        raise RunError(
+            f"The teachers of {', '.join(seeing)} answer to augmented pictures, which works on "
+            "one device alone: take the teacher_view original, or leave out --distribute."
         )
     untaught = [head.name for head in heads if head.teacher_weight == 0]
     if unlabelled and untaught:
@@ -64,7 +77,8 @@ def add_teachers(
 ) -> NDArray[np.float32]:
     """Return targets of which the teachers' answers are a share, float32 (N, C), rows sum to 1.
 
-    Each teacher answers for each picture and its mirror image, and all answers are averaged. What
+    A head whose teachers see augmented pictures keeps its targets; see `LiveTeachers`. Otherwise
+    each teacher answers for each picture and its mirror image, and all answers are averaged. What
     a teacher answered is kept in the cache: other seeds, and resumed runs, need not ask it again.
 
     Args:
@@ -77,7 +91,7 @@ def add_teachers(
         ModelFileError: A teacher has no model for this head, or it is damaged, has other labels,
             does not fit its bundle or gives no probabilities.
     """
-    if head.teacher_weight == 0:
+    if head.teacher_weight == 0 or head.sees_augmented:
         return targets
     answers = ask_teachers(images, head, teachers)
     return (1 - head.teacher_weight) * targets + head.teacher_weight * answers
@@ -94,6 +108,51 @@ def ask_teachers(
     return np.asarray(answers / answers.sum(axis=1, keepdims=True), np.float32)
 
 
+class LiveTeachers:
+    """Teachers that answer to augmented pictures while a network is trained.
+
+    Args:
+        heads: The heads; those whose teachers see augmented pictures are served.
+        teachers: As for `add_teachers`.
+
+    Raises:
+        ModelFileError: As `add_teachers`.
+    """
+
+    def __init__(self, heads: Sequence[HeadConfig], teachers: Sequence[Path]) -> None:
+        self._taught = [
+            (
+                position,
+                head.teacher_weight,
+                [_load_teacher(finished_path(folder, head)) for folder in teachers],
+            )
+            for position, head in enumerate(heads)
+            if head.sees_augmented
+        ]
+
+    def answer(
+        self, batches: Iterator[tuple[NDArray[np.float32], Arrays, Arrays]]
+    ) -> Iterator[tuple[NDArray[np.float32], Arrays, Arrays]]:
+        """Yield batches with what the teachers answer to their pictures in the targets.
+
+        Args:
+            batches: See `batches.augmented_batches`.
+        """
+        for pictures, targets, weights in batches:
+            mixed = list(targets)
+            for position, weight, predictors in self._taught:
+                images = pictures[..., 0].astype(np.uint8)
+                answers = np.mean([predict(teacher, images) for teacher in predictors], axis=0)
+                mixed[position] = np.asarray(
+                    (1 - weight) * targets[position] + weight * answers, np.float32
+                )
+            yield pictures, tuple(mixed), weights
+
+
+def _load_teacher(path: Path) -> Predictor:
+    return order_outputs(KerasPredictor(path), describe_model_file(path))
+
+
 def _answer(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a model's answers for pictures and mirror images added up, float32 (N, C).
 
@@ -106,7 +165,7 @@ def _answer(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     cached = cache_folder("answers") / _name_of_answers(model, images)
     arrays = read_arrays(cached, what)
     if arrays is None:
-        predictor = order_outputs(KerasPredictor(path), model)
+        predictor = _load_teacher(path)
         answers = predict(predictor, images) + predict(predictor, images[:, :, ::-1])
         write_arrays(cached, what, answers=answers)
         return answers

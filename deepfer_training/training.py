@@ -44,7 +44,7 @@ from deepfer_training.run_folder import (
     restore_weights,
 )
 from deepfer_training.run_report import write_run_report
-from deepfer_training.teachers import add_teachers, ask_teachers, check_teachers
+from deepfer_training.teachers import LiveTeachers, add_teachers, ask_teachers, check_teachers
 
 _VALIDATION_BATCH_SIZE = 256
 
@@ -162,7 +162,12 @@ def train(
     training, validation = dataset.split("Training"), dataset.split("PublicTest")
     training.require_every_class()
     require_truth(validation, config.heads)
-    check_teachers(config.heads, teachers, unlabelled=unlabelled is not None)
+    check_teachers(
+        config.heads,
+        teachers,
+        unlabelled=unlabelled is not None,
+        distributed=distribute != "none",
+    )
     if not resume:
         # Teachers take minutes to answer: this must not wait for them.
         require_no_run(run_folder)
@@ -180,6 +185,7 @@ def train(
             np.concatenate([values, ask_teachers(more_images, head, teachers)])
             for values, head in zip(targets, config.heads, strict=True)
         )
+    live_teachers = LiveTeachers(config.heads, teachers)
     with (
         distributed(distribute, config.optimization.batch_size) as share,
         _folder_for_weights(run_folder, share) as weights_folder,
@@ -204,7 +210,7 @@ def train(
                 resume=resume,
             )
         )
-        material = _Material.prepare(config, images, targets, validation, share)
+        material = _Material.prepare(config, images, targets, validation, share, live_teachers)
         listener = _Listener(report, on_step) if share.is_first else _Listener()
         if distribute != "none":
             listener.report(f"Devices: {share.device_count}, processes: {share.process_count}.")
@@ -259,6 +265,7 @@ class _Material:
         targets: Arrays,
         validation: FaceDataset,
         share: Share,
+        live_teachers: LiveTeachers,
     ) -> "_Material":
         batch_size = min(config.optimization.batch_size, len(images))
         batch_size -= batch_size % share.device_count
@@ -275,15 +282,17 @@ class _Material:
         validation_batch_size = _VALIDATION_BATCH_SIZE * share.device_count
         return cls(
             steps_per_epoch=len(images) // batch_size,
-            batches=lambda first_epoch: augmented_batches(
-                images,
-                targets,
-                weights,
-                batch_size=batch_size,
-                augmentation=config.augmentation,
-                seed=config.seed,
-                first_epoch=first_epoch,
-                share=share,
+            batches=lambda first_epoch: live_teachers.answer(
+                augmented_batches(
+                    images,
+                    targets,
+                    weights,
+                    batch_size=batch_size,
+                    augmentation=config.augmentation,
+                    seed=config.seed,
+                    first_epoch=first_epoch,
+                    share=share,
+                )
             ),
             validation=validation_arrays(
                 validation,

@@ -111,6 +111,10 @@ def test_an_empty_recipe_is_refused(tmp_path: Path, content: str) -> None:
             {"network": {"ranks": [8, 8]}},
             "network.ranks is (8, 8), allowed: 4 numbers from 0 to 4096, one a stage, or none.",
         ),
+        (
+            {"heads": [{"teacher_view": "both"}]},
+            "heads.teacher_view is 'both', allowed: original or augmented.",
+        ),
         ({"network": {"ranks": [0, 0, 0, -1]}}, "network.ranks is (0, 0, 0, -1), allowed: 4 num"),
         ({"crop_margin": -1}, "crop_margin is -1.0, allowed: 0 to 1."),
         ({"dtype_policy": "int8"}, "dtype_policy is 'int8', allowed: float32 or mixed_bfloat16"),

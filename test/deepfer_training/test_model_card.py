@@ -198,7 +198,7 @@ def test_the_card_of_a_network_trained_with_adam(tiny_bundle: Path) -> None:
         "label_smoothing": 0.0,
         "fine_tuning": {"epochs": 10, "top_layers": 30, "learning_rate": 1e-5},
     }
-    bundle["provenance"]["head"]["teacher_weight"] = 0.25
+    bundle["provenance"]["head"] |= {"teacher_weight": 0.25, "teacher_view": "augmented"}
     bundle["provenance"]["training"] |= {
         "teachers": ["big"],
         "start": "first",
@@ -212,7 +212,7 @@ def test_the_card_of_a_network_trained_with_adam(tiny_bundle: Path) -> None:
         "Adam, learning rate 0.001",
         "at most 10 epochs of the last 30 layers, learning rate 1e-05",
         "mirrored, upside down, rotation",
-        "25 % of each target are what the teachers answer",
+        "25 % of each target are what the teachers answer to the picture as it was augmented",
         "| teachers | big |",
         "| pictures without labels | 1,234; their targets are what the teachers answer |",
         "| started from | the weights of first |",

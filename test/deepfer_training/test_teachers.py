@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepfer_training.config import HeadConfig
-from deepfer_training.errors import ModelFileError
+from deepfer_training.errors import ModelFileError, RunError
 from deepfer_training.fer2013 import LABELS, FaceDataset
 from deepfer_training.model_files import file_sha256
 
@@ -87,3 +87,43 @@ def test_a_teacher_that_cannot_teach_is_refused(
 
     with pytest.raises(ModelFileError, match=message):
         _ask(tmp_path, tiny_dataset)
+
+
+def test_live_teachers_answer_to_the_pictures_of_each_batch(
+    tiny_run: Path, tiny_dataset: FaceDataset
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.teachers import LiveTeachers, add_teachers
+
+    images = tiny_dataset.images[:6]
+    targets = np.eye(7, dtype=np.float32)[[0] * len(images)]
+    weights = np.ones(len(images), np.float32)
+    heads = [
+        HeadConfig(name="model", teacher_weight=0.75, teacher_view="augmented"),
+        HeadConfig(name="cached", teacher_weight=0.75),
+        HeadConfig(name="untaught", teacher_view="augmented"),
+    ]
+    pictures = images[..., np.newaxis].astype(np.float32)
+
+    # Nobody is asked before the training: this teacher does not even exist.
+    before = add_teachers(targets, images, heads[0], [tiny_run / "missing"])
+    np.testing.assert_array_equal(before, targets)
+    batches = iter([(pictures, (targets,) * 3, (weights,) * 3)])
+    ((found, mixed, kept),) = LiveTeachers(heads, [tiny_run]).answer(batches)
+
+    answers = predict(KerasPredictor(tiny_run / "model.keras"), images)
+    np.testing.assert_allclose(mixed[0], 0.25 * targets + 0.75 * answers, atol=1e-6)
+    np.testing.assert_array_equal(mixed[1], targets)
+    np.testing.assert_array_equal(mixed[2], targets)
+    assert found is pictures
+    assert all(values is weights for values in kept)
+
+
+def test_live_teachers_do_not_teach_several_devices(tiny_run: Path) -> None:
+    from deepfer_training.teachers import check_teachers
+
+    head = HeadConfig(teacher_weight=0.5, teacher_view="augmented")
+    check_teachers([head], [tiny_run])
+    check_teachers([HeadConfig(teacher_weight=0.5)], [tiny_run], distributed=True)
+    with pytest.raises(RunError, match=r"teachers of model .* works on one device alone"):
+        check_teachers([head], [tiny_run], distributed=True)

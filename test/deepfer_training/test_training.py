@@ -183,8 +183,13 @@ def test_two_heads_learn_different_labels_from_one_trunk(
         assert np.mean(found == truth) == pytest.approx(logged, abs=0.03)
 
 
+@pytest.mark.parametrize("view", ["original", "augmented"])
 def test_a_run_starts_from_another_and_learns_from_it(
-    tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    view: str,
 ) -> None:
     from deepfer_training.inference import KerasPredictor, predict
     from deepfer_training.training import train
@@ -193,7 +198,7 @@ def test_a_run_starts_from_another_and_learns_from_it(
     wrong = dataclasses.replace(tiny_dataset, labels=(tiny_dataset.labels + 1) % 7, votes=None)
     config = dataclasses.replace(
         tiny_config,
-        heads=(HeadConfig(votes_weight=0.0, teacher_weight=1.0),),
+        heads=(HeadConfig(votes_weight=0.0, teacher_weight=1.0, teacher_view=view),),
         optimization=dataclasses.replace(
             tiny_config.optimization, epochs=1, warmup_epochs=0, learning_rate=0.01
         ),
@@ -346,6 +351,29 @@ def test_a_run_starts_from_the_network_of_a_bundle_with_a_lower_rank(
     ]
     assert np.abs(answers[0] - answers[1]).mean() < loss
     assert network.get_layer("stage2_block1").convolutions[0].kernel.shape == (3, 1, 10, rank)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "bundle"),
+    [
+        ("deepfer48-wide", "deepfer48-fer2013"),
+        ("deepfer48-lowrank", "deepfer48"),
+        ("deepfer48-taught", "deepfer48"),
+    ],
+)
+def test_recipes_start_from_the_bundles_that_they_name(recipe: str, bundle: str) -> None:
+    from deepfer_training.config import load_config
+    from deepfer_training.model_files import shipped_models
+    from deepfer_training.networks import build_network, start_from
+
+    folder = Path(__file__).parents[2] / "config" / "training"
+    config = load_config(folder / f"{recipe}.yaml")
+    network = build_network(dataclasses.replace(config, dtype_policy="float32"))
+    before = network.get_layer("stage2_block1").get_weights()[0]
+
+    start_from(network, shipped_models()[bundle], config.heads)
+
+    assert not np.array_equal(network.get_layer("stage2_block1").get_weights()[0], before)
 
 
 def test_targets_are_shared_between_labels_and_teachers(

@@ -327,19 +327,19 @@ def test_a_run_starts_from_the_narrower_network_of_a_bundle(
     assert described["builds_on"] == ["deepfer train tiny.yaml"]
 
 
-@pytest.mark.parametrize(("rank", "loss"), [(64, 1e-5), (14, 0.3)], ids=["full", "low"])
-def test_a_run_starts_from_the_network_of_a_bundle_with_a_lower_rank(
+@pytest.mark.parametrize("widths", [(8, 16), (10, 24)], ids=["as wide", "wider"])
+def test_a_run_starts_from_the_network_of_a_bundle_with_factors(
     tiny_bundle: Path,
     tiny_dataset: FaceDataset,
     tiny_config: TrainingConfig,
-    rank: int,
-    loss: float,
+    widths: tuple[int, ...],
 ) -> None:
     from deepfer_training.inference import KerasPredictor, predict
     from deepfer_training.networks import build_network, extract_head, start_from
 
-    head = HeadConfig(name="small")
-    network_config = dataclasses.replace(tiny_config.network, widths=(10, 24), ranks=(0, rank))
+    head = HeadConfig(name="factors")
+    # As many channels between the factors as lose nothing.
+    network_config = dataclasses.replace(tiny_config.network, widths=widths, ranks=(0, 64))
     config = dataclasses.replace(tiny_config, heads=(head,), network=network_config)
 
     network = build_network(config)
@@ -349,8 +349,32 @@ def test_a_run_starts_from_the_network_of_a_bundle_with_a_lower_rank(
         predict(KerasPredictor(model), tiny_dataset.images)
         for model in (tiny_bundle / "model.keras", extract_head(network, config, head))
     ]
-    assert np.abs(answers[0] - answers[1]).mean() < loss
-    assert network.get_layer("stage2_block1").convolutions[0].kernel.shape == (3, 1, 10, rank)
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+
+
+def test_errors_of_a_low_rank_count_after_normalisation(
+    tiny_bundle: Path, tiny_config: TrainingConfig
+) -> None:
+    import keras
+
+    from deepfer_training.factorization import factorize_kernel
+    from deepfer_training.networks import build_network, start_from
+
+    head = HeadConfig(name="low")
+    network_config = dataclasses.replace(tiny_config.network, ranks=(0, 5))
+    config = dataclasses.replace(tiny_config, heads=(head,), network=network_config)
+
+    network = build_network(config)
+    start_from(network, tiny_bundle, config.heads)
+
+    full = keras.models.load_model(tiny_bundle / "model.keras", compile=False)
+    gamma, _, _, variance = full.get_layer("stage2_block1_norm").get_weights()
+    (kernel,) = full.get_layer("stage2_block1_conv").get_weights()
+    expected = factorize_kernel(kernel, 5, gamma / np.sqrt(variance + 1e-3))
+    for layer, factor in zip(
+        network.get_layer("stage2_block1").convolutions, expected, strict=True
+    ):
+        np.testing.assert_allclose(layer.get_weights()[0], factor, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

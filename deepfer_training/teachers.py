@@ -114,12 +114,19 @@ class LiveTeachers:
     Args:
         heads: The heads; those whose teachers see augmented pictures are served.
         teachers: As for `add_teachers`.
+        images: uint8 (N, H, W), at least one picture. Every teacher is tried out on the first one:
+            a training that has begun must not end because of one.
 
     Raises:
         ModelFileError: As `add_teachers`.
     """
 
-    def __init__(self, heads: Sequence[HeadConfig], teachers: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        heads: Sequence[HeadConfig],
+        teachers: Sequence[Path],
+        images: NDArray[np.uint8],
+    ) -> None:
         self._taught = [
             (
                 position,
@@ -129,6 +136,9 @@ class LiveTeachers:
             for position, head in enumerate(heads)
             if head.sees_augmented
         ]
+        for _, _, predictors in self._taught:
+            for teacher in predictors:
+                predict(teacher, images[:1])
 
     def answer(
         self, batches: Iterator[tuple[NDArray[np.float32], Arrays, Arrays]]

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,13 @@ def _ask(teacher: Path, dataset: FaceDataset) -> NDArray[np.float32]:
     images = dataset.images[:14]
     targets = np.eye(7, dtype=np.float32)[[0] * len(images)]
     return add_teachers(targets, images, HeadConfig(teacher_weight=1.0), [teacher])
+
+
+def _ask_live(teacher: Path, dataset: FaceDataset) -> None:
+    from deepfer_training.teachers import LiveTeachers
+
+    head = HeadConfig(teacher_weight=1.0, teacher_view="augmented")
+    LiveTeachers([head], [teacher], dataset.images)
 
 
 @pytest.fixture
@@ -64,6 +72,7 @@ def test_a_teacher_that_does_not_fit_its_bundle_is_refused(
         _ask(bundle, tiny_dataset)
 
 
+@pytest.mark.parametrize("ask", [_ask, _ask_live])
 @pytest.mark.parametrize(
     ("class_count", "bias", "message"),
     [
@@ -73,7 +82,12 @@ def test_a_teacher_that_does_not_fit_its_bundle_is_refused(
     ids=["five classes", "not a number"],
 )
 def test_a_teacher_that_cannot_teach_is_refused(
-    tiny_dataset: FaceDataset, tmp_path: Path, class_count: int, bias: float, message: str
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    class_count: int,
+    bias: float,
+    message: str,
+    ask: Callable[[Path, FaceDataset], object],
 ) -> None:
     import keras
 
@@ -86,7 +100,7 @@ def test_a_teacher_that_cannot_teach_is_refused(
     keras.Model(pixels, outputs).save(tmp_path / "model.keras")
 
     with pytest.raises(ModelFileError, match=message):
-        _ask(tmp_path, tiny_dataset)
+        ask(tmp_path, tiny_dataset)
 
 
 def test_live_teachers_answer_to_the_pictures_of_each_batch(
@@ -109,7 +123,7 @@ def test_live_teachers_answer_to_the_pictures_of_each_batch(
     before = add_teachers(targets, images, heads[0], [tiny_run / "missing"])
     np.testing.assert_array_equal(before, targets)
     batches = iter([(pictures, (targets,) * 3, (weights,) * 3)])
-    ((found, mixed, kept),) = LiveTeachers(heads, [tiny_run]).answer(batches)
+    ((found, mixed, kept),) = LiveTeachers(heads, [tiny_run], images).answer(batches)
 
     answers = predict(KerasPredictor(tiny_run / "model.keras"), images)
     np.testing.assert_allclose(mixed[0], 0.25 * targets + 0.75 * answers, atol=1e-6)

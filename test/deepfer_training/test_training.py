@@ -754,14 +754,21 @@ def test_votes_that_give_no_majority_to_watch_are_refused(
 def test_more_devices_than_pictures_are_refused(
     tiny_dataset: FaceDataset, tiny_config: TrainingConfig
 ) -> None:
+    from deepfer_training.teachers import LiveTeachers
     from deepfer_training.training import _Material
 
     training, validation = tiny_dataset.split("Training"), tiny_dataset.split("PublicTest")
     targets = (training.soft_targets(0.0),)
+    nobody = LiveTeachers(tiny_config.heads, [], training.images)
 
     with pytest.raises(DatasetError, match=r"are 112 pictures to learn from, .* devices \(200\);"):
         _Material.prepare(
-            tiny_config, training.images, targets, validation, Share(device_count=200)
+            tiny_config,
+            training.images,
+            targets,
+            validation,
+            Share(device_count=200),
+            nobody,
         )
 
 

@@ -292,11 +292,27 @@ def test_pictures_without_labels_need_teachers_for_every_head(
     assert not (tmp_path / "run").exists()
 
 
+def start_with_its_answers(
+    config: TrainingConfig, bundle: Path, dataset: FaceDataset
+) -> keras.Model:
+    """Return a network that starts from a bundle, after checking that it answers the same."""
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.networks import build_network, extract_head, start_from
+
+    network = build_network(config)
+    start_from(network, bundle, config.heads)
+
+    answers = [
+        predict(KerasPredictor(model), dataset.images)
+        for model in (bundle / "model.keras", extract_head(network, config, config.heads[0]))
+    ]
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    return network
+
+
 def test_a_run_starts_from_the_narrower_network_of_a_bundle(
     tiny_bundle: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
-    from deepfer_training.inference import KerasPredictor, predict
-    from deepfer_training.networks import build_network, extract_head, start_from
     from deepfer_training.training import train
 
     head = HeadConfig(name="wide", votes_weight=0.0)
@@ -307,15 +323,8 @@ def test_a_run_starts_from_the_narrower_network_of_a_bundle(
         optimization=dataclasses.replace(tiny_config.optimization, epochs=1, warmup_epochs=0),
     )
 
-    network = build_network(config)
-    start_from(network, tiny_bundle, config.heads)
-
     # At first it answers as the narrow one does, but its new features are there to learn.
-    answers = [
-        predict(KerasPredictor(model), tiny_dataset.images)
-        for model in (tiny_bundle / "model.keras", extract_head(network, config, head))
-    ]
-    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    network = start_with_its_answers(config, tiny_bundle, tiny_dataset)
     kernel = network.get_layer("stage2_block2").convolutions[0].get_weights()[0]
     assert np.all(kernel[:, :, 16:, :16] == 0)
     assert np.all(np.abs(kernel[..., 16:]).sum(axis=(0, 1, 2)) > 0)
@@ -334,22 +343,12 @@ def test_a_run_starts_from_the_network_of_a_bundle_with_factors(
     tiny_config: TrainingConfig,
     widths: tuple[int, ...],
 ) -> None:
-    from deepfer_training.inference import KerasPredictor, predict
-    from deepfer_training.networks import build_network, extract_head, start_from
-
     head = HeadConfig(name="factors")
     # As many channels between the factors as lose nothing.
     network_config = dataclasses.replace(tiny_config.network, widths=widths, ranks=(0, 64))
     config = dataclasses.replace(tiny_config, heads=(head,), network=network_config)
 
-    network = build_network(config)
-    start_from(network, tiny_bundle, config.heads)
-
-    answers = [
-        predict(KerasPredictor(model), tiny_dataset.images)
-        for model in (tiny_bundle / "model.keras", extract_head(network, config, head))
-    ]
-    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+    start_with_its_answers(config, tiny_bundle, tiny_dataset)
 
 
 def test_errors_of_a_low_rank_count_after_normalisation(

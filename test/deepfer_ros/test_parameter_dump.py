@@ -87,7 +87,9 @@ def test_a_dump_starts_an_equal_node(
     with running([*program, "--params-file", str(file)], tmp_path / "second") as process:
         wait_until_active(peer, process)
         second = dump(peer, node)
-        assert "WARN" not in process.log
+        # On a slow machine the node is up for so long that it warns that no camera sends images.
+        warnings = [line for line in process.log.splitlines() if "WARN" in line]
+        assert [line for line in warnings if "No image for" not in line] == []
     assert first == second
 
 

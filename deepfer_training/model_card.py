@@ -9,7 +9,7 @@ from deepfer_training.fer2013 import FER2013_SIZES
 from deepfer_training.markdown_text import fill_paragraph, format_percent, make_table
 from deepfer_training.metrics import CalibrationBin
 from deepfer_training.model_files import KERAS_FILE, LITERT_FILE
-from deepfer_training.recipe_description import commands_of, describe_training
+from deepfer_training.recipe_description import commands_of_bundle, describe_training
 from deepfer_training.seed_summary import LABEL_SETS, SCORES
 
 CARD_FILE = "MODEL_CARD.md"
@@ -487,14 +487,7 @@ def _mistakes(label: str, labels: list[str], confusion: list[list[int]]) -> str:
 
 
 def _rerun(bundle: dict[str, Any], command: str) -> str:
-    provenance = bundle["provenance"]
-    # The other seeds' trainings, too: the export command takes their models.
-    trained = bundle.get("seeds", {}).get("commands") or commands_of(provenance["training"] or {})
-    steps = [
-        *trained,
-        *filter(None, [provenance["export"]["command"]]),
-        f"{command} --robustness --json",
-    ]
+    steps = [*commands_of_bundle(bundle), f"{command} --robustness --json"]
     origin = (
         "The data is for research and is not part of this repository: `fer2013.csv` (plain, "
         "`.xz` or `.gz`)\ncomes from the Kaggle challenge, `fer2013new.csv` from the FER+ "

@@ -59,6 +59,21 @@ def commands_of(run: Mapping[str, Any]) -> list[str]:
     return [*run.get("builds_on", []), *filter(None, [run.get("command")])]
 
 
+def commands_of_bundle(bundle: Mapping[str, Any]) -> list[str]:
+    """Return the commands that made a bundle, in their order, as far as its description says.
+
+    The trainings of its other seeds are among them: the export takes their models, too.
+
+    Args:
+        bundle: The description of the bundle.
+    """
+    provenance = bundle.get("provenance", {})
+    trained = bundle.get("seeds", {}).get("commands") or commands_of(
+        provenance.get("training") or {}
+    )
+    return [*trained, *filter(None, [provenance.get("export", {}).get("command")])]
+
+
 def _describe_targets(head: dict[str, Any]) -> str:
     votes, teacher = head["votes_weight"], head.get("teacher_weight", 0.0)
     answers = "what the teachers answer"

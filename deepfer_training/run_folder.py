@@ -20,7 +20,7 @@ from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.model_files import BUNDLE_FILE, file_sha256, read_bundle
 from deepfer_training.networks import finished_path
-from deepfer_training.recipe_description import commands_of
+from deepfer_training.recipe_description import commands_of, commands_of_bundle
 
 RECIPE_FILE = "recipe.json"
 RUN_FILE = "run.json"
@@ -316,7 +316,7 @@ def _read_commands(folder: Path) -> list[str]:
         RunError: The run's description is damaged.
     """
     if (folder / BUNDLE_FILE).exists():
-        return commands_of(read_bundle(folder).get("provenance", {}).get("training") or {})
+        return commands_of_bundle(read_bundle(folder))
     path = folder / RUN_FILE
     return commands_of(read_run_file(path)) if path.exists() else []
 

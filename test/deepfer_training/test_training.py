@@ -333,7 +333,7 @@ def test_a_run_starts_from_the_narrower_network_of_a_bundle(
     train(config, tiny_dataset, run, start=tiny_bundle, report=lambda line: None)
     described = json.loads((run / "run.json").read_text())
     assert described["start"] == "tiny"
-    assert described["builds_on"] == ["deepfer train tiny.yaml"]
+    assert described["builds_on"] == ["deepfer train tiny.yaml", "deepfer export runs/tiny"]
 
 
 @pytest.mark.parametrize("widths", [(8, 16), (10, 24)], ids=["as wide", "wider"])

@@ -34,6 +34,9 @@ def augmented_batches(
     so that a resumed run sees the same pictures as an unbroken one, and several processes
     together see the same as one. Rows that fill no whole batch wait for another epoch.
 
+    Where the recipe says so, pictures are mixed with others of their batch, and their targets and
+    weights with them ("mixup", Zhang et al. 2018, arXiv:1710.09412).
+
     Args:
         images: uint8 (N, H, W), grey.
         targets: Of each head: float32 (N, C), rows sum to 1.
@@ -45,26 +48,62 @@ def augmented_batches(
         share: Which part of every batch is yielded; all of it if None.
 
     Yields:
-        float32 images (B, H, W, 1) from 0 to 255, and the targets and weights of each head.
+        float32 images (B, H, W, 1), whole numbers from 0 to 255, and the targets and weights of
+        each head.
     """
     share = Share() if share is None else share
+
+    def show(rows: NDArray[np.int64], epoch: int) -> NDArray[np.float32]:
+        changed = [
+            augment_picture(images[row], augmentation, np.random.default_rng((seed, epoch, row)))
+            for row in rows
+        ]
+        return np.stack(changed)[..., np.newaxis].astype(np.float32)
+
     for epoch in itertools.count(first_epoch):
         order = np.random.default_rng((seed, epoch)).permutation(len(images))
         for position in range(len(images) // batch_size):
-            rows = share.rows(order[position * batch_size : (position + 1) * batch_size])
-            changed = np.stack(
-                [
-                    augment_picture(
-                        images[row], augmentation, np.random.default_rng((seed, epoch, row))
-                    )
-                    for row in rows
-                ]
-            )
-            yield (
-                changed[..., np.newaxis].astype(np.float32),
-                tuple(values[rows] for values in targets),
-                tuple(values[rows] for values in weights),
-            )
+            batch = order[position * batch_size : (position + 1) * batch_size]
+            rows = share.rows(batch)
+            pictures = show(rows, epoch)
+            taught = tuple(values[rows] for values in targets)
+            counting = tuple(values[rows] for values in weights)
+            if augmentation.mixup_probability > 0:
+                # Drawn for the whole batch: a picture's partner may be another process's.
+                rng = np.random.default_rng((seed, epoch, position, len(images)))
+                partners = share.rows(rng.permutation(batch))
+                kept = share.rows(_draw_kept_shares(len(batch), augmentation, rng))
+                pictures = np.rint(_mix(pictures, show(partners, epoch), kept))
+                taught = tuple(
+                    _mix(own, values[partners], kept)
+                    for own, values in zip(taught, targets, strict=True)
+                )
+                counting = tuple(
+                    _mix(own, values[partners], kept)
+                    for own, values in zip(counting, weights, strict=True)
+                )
+            yield pictures, taught, counting
+
+
+def _draw_kept_shares(
+    count: int, augmentation: AugmentationConfig, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return how much of each picture stays when its partner is mixed in, float32 (N,).
+
+    At least half of it does, all of it where nothing is mixed in.
+    """
+    drawn = rng.beta(augmentation.mixup_alpha, augmentation.mixup_alpha, count)
+    kept = np.maximum(drawn, 1 - drawn)
+    kept[rng.random(count) >= augmentation.mixup_probability] = 1
+    return kept.astype(np.float32)
+
+
+def _mix(
+    own: NDArray[np.float32], others: NDArray[np.float32], kept: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return weighted means of the rows of two arrays."""
+    kept = kept.reshape(-1, *[1] * (own.ndim - 1))
+    return kept * own + (1 - kept) * others
 
 
 def class_weights(targets: NDArray[np.float32], class_balance: float) -> NDArray[np.float32]:

@@ -137,6 +137,9 @@ class AugmentationConfig:
         erasing_probability: Share of pictures that lose a rectangle.
         erasing_area_min: Smallest rectangle, as a share of the picture.
         erasing_area_max: Largest rectangle, as a share of the picture.
+        mixup_probability: Share of pictures into which another one is mixed.
+        mixup_alpha: Both parameters of the beta distribution of the mixture, above 0: small ones
+            make most mixtures uneven. The larger part of each is the picture itself.
     """
 
     horizontal_flip: bool = True
@@ -153,6 +156,8 @@ class AugmentationConfig:
     erasing_area_min: float = 0.02
     erasing_area_max: float = 0.2
     vertical_flip: bool = False
+    mixup_probability: float = 0.0
+    mixup_alpha: float = 0.4
 
     def __post_init__(self) -> None:
         limits = {
@@ -167,6 +172,7 @@ class AugmentationConfig:
             "erasing_probability": 1.0,
             "erasing_area_min": 1.0,
             "erasing_area_max": 1.0,
+            "mixup_probability": 1.0,
         }
         for name, limit in limits.items():
             value = getattr(self, name)
@@ -182,6 +188,9 @@ class AugmentationConfig:
             "augmentation.erasing_area_min",
             self.erasing_area_min,
             "at most erasing_area_max",
+        )
+        _require(
+            0 < self.mixup_alpha <= 10, "augmentation.mixup_alpha", self.mixup_alpha, "> 0 to 10"
         )
 
 
@@ -320,9 +329,10 @@ class HeadConfig:
         teacher_weight: Share of the teachers' answers in the targets ("distillation", Hinton et
             al. 2015, arXiv:1503.02531); `votes_weight` divides the rest.
         teacher_view: What teachers answer to. `original`: the picture and its mirror image, once
-            before the training. `augmented`: whatever the picture has become by augmentation,
-            anew in every epoch (Beyer et al. 2022, arXiv:2106.05237). That takes longer, and
-            teaches what the teachers do instead of what they have learned by heart.
+            before the training. `augmented`: whatever the picture has become by augmentation and
+            mixup, or its mirror image, anew in every epoch (Beyer et al. 2022, arXiv:2106.05237).
+            That takes longer, and teaches what the teachers do instead of what they have learned
+            by heart.
     """
 
     name: str = "model"

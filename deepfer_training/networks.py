@@ -1,5 +1,6 @@
 """Networks for training, and the models of plain layers that come out of it."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer_training.architecture import build_compact_cnn
-from deepfer_training.config import HeadConfig, ResNet50V2Config, TrainingConfig
+from deepfer_training.config import HeadConfig, NetworkConfig, ResNet50V2Config, TrainingConfig
 from deepfer_training.errors import ConfigError, ModelFileError
 from deepfer_training.factorization import factorize_kernel
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS
@@ -71,6 +72,51 @@ def extract_head(network: keras.Model, config: TrainingConfig, head: HeadConfig)
         plain = build_compact_cnn(config.network, IMAGE_SIZE_PX, len(LABELS))
     copy_weights(network, plain, source_head=head.name, target_head=_HEAD)
     return plain
+
+
+def faster_copy(model: keras.Model, dtype_policy: str) -> keras.Model:
+    """Return a compact network of fused layers with the same weights; any other model as it is.
+
+    Args:
+        model: A model of plain layers with one head.
+        dtype_policy: Keras dtype policy of the copy's convolutions.
+    """
+    shape = _find_shape(model)
+    if shape is None:
+        return model
+    copy = build_compact_cnn(
+        shape,
+        model.input_shape[1],
+        model.output_shape[-1],
+        dtype_policy=dtype_policy,
+        fused=True,
+    )
+    try:
+        copy_weights(model, copy, source_head=_HEAD, target_head=_HEAD)
+    except (KeyError, ValueError):
+        # It has the names of a compact network's layers, but is none.
+        return model
+    return copy
+
+
+def _find_shape(model: keras.Model) -> NetworkConfig | None:
+    """Return the shape of a compact network, or None if the model is another one."""
+    filters: dict[str, dict[tuple[int, int], int]] = {"conv": {}, "columns": {}, "rows": {}}
+    for layer in model.layers:
+        found = re.fullmatch(r"stage(\d+)_block(\d+)_(conv|columns|rows)", layer.name)
+        if found:
+            filters[found[3]][int(found[1]), int(found[2])] = layer.filters
+    widths = filters["conv"] | filters["rows"]
+    stages = sorted({stage for stage, _ in widths})
+    if not stages:
+        return None
+    stems = [layer.filters for layer in model.layers if layer.name == "stem_conv"]
+    return NetworkConfig(
+        stem_width=sum(stems),
+        widths=tuple(widths[stage, 1] for stage in stages),
+        blocks=tuple(sum(stage == other for other, _ in widths) for stage in stages),
+        ranks=tuple(filters["columns"].get((stage, 1), 0) for stage in stages),
+    )
 
 
 def head_path(folder: Path, head: HeadConfig) -> Path:

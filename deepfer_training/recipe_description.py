@@ -78,7 +78,7 @@ def _describe_targets(head: dict[str, Any]) -> str:
     votes, teacher = head["votes_weight"], head.get("teacher_weight", 0.0)
     answers = "what the teachers answer"
     if head.get("teacher_view") == "augmented":
-        answers += " to the picture as it was augmented"
+        answers += " to the picture as it was augmented, or to its mirror image"
     if teacher == 1:
         return f"The targets are {answers}."
     targets = {
@@ -170,6 +170,11 @@ def _describe_augmentation(augmentation: dict[str, Any]) -> str:
         f"a rectangle erased in {format_percent(augmentation['erasing_probability'], 0)} of the "
         "pictures",
     ]
+    if augmentation.get("mixup_probability", 0):
+        parts.append(
+            f"another picture mixed into {format_percent(augmentation['mixup_probability'], 0)} "
+            f"(mixup, alpha {augmentation['mixup_alpha']:g})"
+        )
     flips = [
         words
         for name, words in (("horizontal_flip", "mirrored"), ("vertical_flip", "upside down"))

@@ -185,7 +185,7 @@ def train(
             np.concatenate([values, ask_teachers(more_images, head, teachers)])
             for values, head in zip(targets, config.heads, strict=True)
         )
-    live_teachers = LiveTeachers(config.heads, teachers, images)
+    live_teachers = LiveTeachers(config.heads, teachers, images, config.dtype_policy)
     with (
         distributed(distribute, config.optimization.batch_size) as share,
         _folder_for_weights(run_folder, share) as weights_folder,

@@ -112,6 +112,45 @@ def test_fused_layers_calculate_what_the_plain_ones_do(
     )
 
 
+@pytest.mark.parametrize("stem_width", [0, 3])
+@pytest.mark.parametrize("ranks", [(), (3, 0)])
+def test_the_faster_copy_of_a_compact_network_answers_the_same(
+    stem_width: int, ranks: tuple[int, ...]
+) -> None:
+    from deepfer_training.architecture import build_compact_cnn
+    from deepfer_training.fused_layers import ConvNormRelu
+    from deepfer_training.networks import faster_copy
+
+    plain = build_compact_cnn(NetworkConfig(stem_width, (4, 8), (1, 2), ranks), 48, 7)
+    rng = np.random.default_rng(0)
+    plain.set_weights([rng.uniform(0.2, 1, value.shape) for value in plain.get_weights()])
+    faces = rng.uniform(0, 255, (3, 48, 48, 1)).astype(np.float32)
+
+    fast = faster_copy(plain, "float32")
+
+    assert any(isinstance(layer, ConvNormRelu) for layer in fast.layers)
+    np.testing.assert_allclose(
+        np.asarray(fast.predict_on_batch(faces)),
+        np.asarray(plain.predict_on_batch(faces)),
+        atol=1e-5,
+    )
+    low = faster_copy(plain, "mixed_bfloat16")
+    assert low.get_layer("stage1_block1").compute_dtype == "bfloat16"
+
+
+def test_there_is_no_faster_copy_of_another_network() -> None:
+    from deepfer_training.networks import faster_copy
+
+    pixels = keras.layers.Input((48, 48, 1))
+    x = keras.layers.Conv2D(4, 3, name="stage1_block1_conv")(pixels)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    named_alike = keras.Model(pixels, keras.layers.Dense(7, activation="softmax")(x))
+    other = keras.Sequential([keras.layers.Input((48, 48, 1)), keras.layers.Flatten()])
+
+    assert faster_copy(named_alike, "float32") is named_alike
+    assert faster_copy(other, "float32") is other
+
+
 _TRAIN_ONE_STEP = """
 import sys
 import keras, numpy as np

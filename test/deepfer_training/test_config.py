@@ -120,6 +120,14 @@ def test_an_empty_recipe_is_refused(tmp_path: Path, content: str) -> None:
         ({"dtype_policy": "int8"}, "dtype_policy is 'int8', allowed: float32 or mixed_bfloat16"),
         ({"augmentation": {"scale": 2}}, "augmentation.scale is 2.0, allowed: 0 to 0.9."),
         (
+            {"augmentation": {"mixup_probability": 1.5}},
+            "augmentation.mixup_probability is 1.5, allowed: 0 to 1.0.",
+        ),
+        (
+            {"augmentation": {"mixup_alpha": 0}},
+            "augmentation.mixup_alpha is 0.0, allowed: > 0 to 10.",
+        ),
+        (
             {"augmentation": {"erasing_area_min": 0.5}},
             "augmentation.erasing_area_min is 0.5, allowed: at most erasing_area_max.",
         ),

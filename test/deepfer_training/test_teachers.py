@@ -125,12 +125,34 @@ def test_live_teachers_answer_to_the_pictures_of_each_batch(
     batches = iter([(pictures, (targets,) * 3, (weights,) * 3)])
     ((found, mixed, kept),) = LiveTeachers(heads, [tiny_run], images).answer(batches)
 
-    answers = predict(KerasPredictor(tiny_run / "model.keras"), images)
+    # A single teacher sees the mirror images of every second picture.
+    seen = images.copy()
+    seen[::2] = images[::2, :, ::-1]
+    answers = predict(KerasPredictor(tiny_run / "model.keras"), seen)
     np.testing.assert_allclose(mixed[0], 0.25 * targets + 0.75 * answers, atol=1e-6)
     np.testing.assert_array_equal(mixed[1], targets)
     np.testing.assert_array_equal(mixed[2], targets)
     assert found is pictures
     assert all(values is weights for values in kept)
+
+
+def test_two_live_teachers_see_each_picture_and_its_mirror_image(
+    tiny_run: Path, tiny_dataset: FaceDataset
+) -> None:
+    from deepfer_training.inference import KerasPredictor, predict
+    from deepfer_training.teachers import LiveTeachers
+
+    images = tiny_dataset.images[:6]
+    targets = (np.eye(7, dtype=np.float32)[[0] * len(images)],)
+    head = HeadConfig(name="model", teacher_weight=1.0, teacher_view="augmented")
+    batches = iter([(images[..., np.newaxis].astype(np.float32), targets, targets)])
+
+    ((_, (answers,), _),) = LiveTeachers([head], [tiny_run, tiny_run], images).answer(batches)
+
+    model = KerasPredictor(tiny_run / "model.keras")
+    straight, mirrored = predict(model, images), predict(model, images[:, :, ::-1])
+    np.testing.assert_allclose(answers, (straight + mirrored) / 2, atol=1e-6)
+    assert np.abs(straight - mirrored).max() > 1e-3
 
 
 def test_live_teachers_do_not_teach_several_devices(tiny_run: Path) -> None:

@@ -380,6 +380,8 @@ def test_errors_of_a_low_rank_count_after_normalisation(
     ("recipe", "bundle"),
     [
         ("deepfer48-wide", "deepfer48-fer2013"),
+        ("deepfer48-wider", "deepfer48"),
+        ("deepfer48-mixed", "deepfer48"),
         ("deepfer48-lowrank", "deepfer48"),
         ("deepfer48-taught", "deepfer48"),
     ],
@@ -430,9 +432,9 @@ def test_a_teacher_is_asked_once(
     asked = []
 
     class CountedPredictor(KerasPredictor):
-        def __init__(self, model: Path) -> None:
-            asked.append(model.parent.name)
-            super().__init__(model)
+        def __init__(self, model: object, name: str) -> None:
+            asked.append(Path(name).parent.name)
+            super().__init__(model, name)
 
     monkeypatch.setattr(teachers, "KerasPredictor", CountedPredictor)
     other_run = tmp_path / "other"
@@ -807,6 +809,54 @@ def test_batches_depend_on_seed_epoch_and_position_alone() -> None:
         np.testing.assert_array_equal(np.concatenate([one, other]), alone)
     assert not np.array_equal(six[0][0], batches(1, seed=2)[0][0])
     assert not np.array_equal(six[0][0], six[2][0])
+
+
+def test_mixup_mixes_pictures_with_their_targets_and_weights() -> None:
+    from deepfer_training.batches import augmented_batches
+
+    # Plain pictures, each of its own grey, which no other change touches.
+    greys = np.arange(0, 250, 25)
+    images = np.broadcast_to(greys[:, np.newaxis, np.newaxis], (10, 48, 48)).astype(np.uint8)
+    targets = np.eye(10, dtype=np.float32)
+    weights = np.arange(1, 11, dtype=np.float32)
+    augmentation = AugmentationConfig(
+        contrast=0,
+        brightness=0,
+        jpeg_probability=0,
+        erasing_probability=0,
+        mixup_probability=0.7,
+    )
+
+    def batches(share: Share) -> list[tuple[np.ndarray, ...]]:
+        endless = augmented_batches(
+            images,
+            (targets,),
+            (weights,),
+            batch_size=10,
+            augmentation=augmentation,
+            seed=1,
+            share=share,
+        )
+        return [(x, y[0], w[0]) for x, y, w in itertools.islice(endless, 20)]
+
+    both = batches(Share())
+    pictures, mixed, counting = (np.concatenate(parts) for parts in zip(*both, strict=True))
+
+    np.testing.assert_array_equal(pictures, np.rint(pictures))
+    np.testing.assert_allclose(pictures[:, 5, 7, 0], mixed @ greys, atol=0.5)
+    np.testing.assert_allclose(counting, mixed @ weights, rtol=1e-5)
+    np.testing.assert_allclose(mixed.sum(axis=1), 1, rtol=1e-5)
+    assert np.count_nonzero(mixed, axis=1).max() == 2
+    # The larger part is the picture itself, and every picture has its turn.
+    for _, targets_of_epoch, _ in both:
+        assert sorted(targets_of_epoch.argmax(axis=1)) == list(range(10))
+    # 30 % are left alone, and a tenth of the others meet themselves.
+    assert 0.27 <= (mixed.max(axis=1) > 0.9999).mean() <= 0.48
+    # Two processes together see what one sees.
+    halves = [batches(Share(number, 2, 2)) for number in range(2)]
+    for alone, one, other in zip(both, *halves, strict=True):
+        for whole, first, second in zip(alone, one, other, strict=True):
+            np.testing.assert_array_equal(np.concatenate([first, second]), whole)
 
 
 @pytest.mark.parametrize("warmup_epochs", [0, 2])

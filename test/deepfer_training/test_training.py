@@ -427,16 +427,15 @@ def test_a_teacher_is_asked_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from deepfer_training import teachers
-    from deepfer_training.inference import KerasPredictor
+    from deepfer_training.inference import load_keras_model
 
     asked = []
 
-    class CountedPredictor(KerasPredictor):
-        def __init__(self, model: object, name: str) -> None:
-            asked.append(Path(name).parent.name)
-            super().__init__(model, name)
+    def load(path: Path) -> object:
+        asked.append(path.parent.name)
+        return load_keras_model(path)
 
-    monkeypatch.setattr(teachers, "KerasPredictor", CountedPredictor)
+    monkeypatch.setattr(teachers, "load_keras_model", load)
     other_run = tmp_path / "other"
     other_run.mkdir()
     labels, head = np.eye(7, dtype=np.float32)[[0] * 6], HeadConfig(teacher_weight=1.0)

@@ -66,23 +66,23 @@ def augmented_batches(
             batch = order[position * batch_size : (position + 1) * batch_size]
             rows = share.rows(batch)
             pictures = show(rows, epoch)
-            taught = tuple(values[rows] for values in targets)
-            counting = tuple(values[rows] for values in weights)
-            if augmentation.mixup_probability > 0:
-                # Drawn for the whole batch: a picture's partner may be another process's.
-                rng = np.random.default_rng((seed, epoch, position, len(images)))
-                partners = share.rows(rng.permutation(batch))
-                kept = share.rows(_draw_kept_shares(len(batch), augmentation, rng))
-                pictures = np.rint(_mix(pictures, show(partners, epoch), kept))
-                taught = tuple(
-                    _mix(own, values[partners], kept)
-                    for own, values in zip(taught, targets, strict=True)
+            if augmentation.mixup_probability == 0:
+                yield (
+                    pictures,
+                    tuple(values[rows] for values in targets),
+                    tuple(values[rows] for values in weights),
                 )
-                counting = tuple(
-                    _mix(own, values[partners], kept)
-                    for own, values in zip(counting, weights, strict=True)
-                )
-            yield pictures, taught, counting
+                continue
+            # Drawn for the whole batch: a picture's partner may be another process's. The 1 keeps
+            # this generator apart from those of the pictures.
+            rng = np.random.default_rng((seed, epoch, position, 1))
+            partners = share.rows(rng.permutation(batch))
+            kept = share.rows(_draw_kept_shares(len(batch), augmentation, rng))
+            yield (
+                np.rint(_mix(pictures, show(partners, epoch), kept)),
+                tuple(_mix(values[rows], values[partners], kept) for values in targets),
+                tuple(_mix(values[rows], values[partners], kept) for values in weights),
+            )
 
 
 def _draw_kept_shares(

@@ -8,6 +8,7 @@ out does not depend on their number, apart from rounding.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -18,6 +19,9 @@ from deepfer_training.errors import RunError
 MODES = ("none", "devices", "processes")
 """One device; all devices that this process sees; all devices of all processes that were started
 together, on one machine or on several."""
+
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ class Share:
         if failure is not None:
             raise failure
 
-    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return this process's part of the rows of one batch."""
+    def rows(self, rows: NDArray[_Value]) -> NDArray[_Value]:
+        """Return this process's part of the rows of one batch, or of values for each of them."""
         size = len(rows) // self.process_count
         return rows[self.process * size : (self.process + 1) * size]
 

@@ -81,19 +81,19 @@ def faster_copy(model: keras.Model, dtype_policy: str) -> keras.Model:
         model: A model of plain layers with one head.
         dtype_policy: Keras dtype policy of the copy's convolutions.
     """
-    shape = _find_shape(model)
-    if shape is None:
-        return model
-    copy = build_compact_cnn(
-        shape,
-        model.input_shape[1],
-        model.output_shape[-1],
-        dtype_policy=dtype_policy,
-        fused=True,
-    )
     try:
+        shape = _find_shape(model)
+        if shape is None:
+            return model
+        copy = build_compact_cnn(
+            shape,
+            model.input_shape[1],
+            model.output_shape[-1],
+            dtype_policy=dtype_policy,
+            fused=True,
+        )
         copy_weights(model, copy, source_head=_HEAD, target_head=_HEAD)
-    except (KeyError, ValueError):
+    except (AttributeError, ConfigError, KeyError, ValueError):
         # It has the names of a compact network's layers, but is none.
         return model
     return copy

@@ -111,9 +111,9 @@ def ask_teachers(
 class LiveTeachers:
     """Teachers that answer to augmented pictures while a network is trained.
 
-    In every batch each teacher sees the mirror images of half of the pictures instead: of these
-    every second teacher, of the others the rest. The mean answer to a picture and its mirror
-    image is better than that to one of them, and over the epochs this teaches it at no cost.
+    Of half of the pictures in a batch a teacher sees the mirror image instead, and the next
+    teacher that of the other half. The mean answer to a picture and its mirror image is better
+    than that to one of them, and over the epochs this teaches it at no cost.
 
     Args:
         heads: The heads; those whose teachers see augmented pictures are served.

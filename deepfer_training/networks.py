@@ -82,25 +82,26 @@ def faster_copy(model: keras.Model, dtype_policy: str) -> keras.Model:
         dtype_policy: Keras dtype policy of the copy's convolutions.
     """
     try:
-        shape = _find_shape(model)
-        if shape is None:
-            return model
         copy = build_compact_cnn(
-            shape,
+            _find_shape(model),
             model.input_shape[1],
             model.output_shape[-1],
             dtype_policy=dtype_policy,
             fused=True,
         )
-        copy_weights(model, copy, source_head=_HEAD, target_head=_HEAD)
+        # Growing refuses a model with further layers; nothing has to grow here.
+        copy_weights(model, copy, source_head=_HEAD, target_head=_HEAD, grow=True)
     except (AttributeError, ConfigError, KeyError, ValueError):
-        # It has the names of a compact network's layers, but is none.
         return model
     return copy
 
 
-def _find_shape(model: keras.Model) -> NetworkConfig | None:
-    """Return the shape of a compact network, or None if the model is another one."""
+def _find_shape(model: keras.Model) -> NetworkConfig:
+    """Return the shape of a compact network.
+
+    Raises:
+        AttributeError, ConfigError, KeyError: The model is another one.
+    """
     filters: dict[str, dict[tuple[int, int], int]] = {"conv": {}, "columns": {}, "rows": {}}
     for layer in model.layers:
         found = re.fullmatch(r"stage(\d+)_block(\d+)_(conv|columns|rows)", layer.name)
@@ -108,8 +109,6 @@ def _find_shape(model: keras.Model) -> NetworkConfig | None:
             filters[found[3]][int(found[1]), int(found[2])] = layer.filters
     widths = filters["conv"] | filters["rows"]
     stages = sorted({stage for stage, _ in widths})
-    if not stages:
-        return None
     stems = [layer.filters for layer in model.layers if layer.name == "stem_conv"]
     return NetworkConfig(
         stem_width=sum(stems),

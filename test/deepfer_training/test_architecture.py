@@ -158,6 +158,16 @@ def test_there_is_no_faster_copy_of_another_network(layer: keras.Layer) -> None:
     assert faster_copy(other, "float32") is other
 
 
+def test_there_is_no_faster_copy_of_a_compact_network_with_another_layer() -> None:
+    from deepfer_training.architecture import build_compact_cnn
+    from deepfer_training.networks import faster_copy
+
+    plain = build_compact_cnn(NetworkConfig(0, (4, 8), (1, 1)), 48, 7)
+    longer = keras.Model(plain.input, keras.layers.Dense(7, name="more")(plain.output))
+
+    assert faster_copy(longer, "float32") is longer
+
+
 _TRAIN_ONE_STEP = """
 import sys
 import keras, numpy as np

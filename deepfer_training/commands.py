@@ -175,12 +175,22 @@ def evaluate(
     from deepfer_training.evaluation_tables import print_evaluation, print_summary
     from deepfer_training.inference import predict
     from deepfer_training.model_files import find_model
+    from deepfer_training.run_folder import public_test_share, read_recipe
     from deepfer_training.seed_summary import summarize
 
     try:
         files = [find_model(model) for model in models]
         other = None if compare is None else find_model(compare)
-        faces = _read(data, ferplus, console).split(split)
+        dataset = _read(data, ferplus, console)
+        share = max(public_test_share(read_recipe(file.path)) for file in files)
+        faces = dataset.learn_from_public_test(share).split(split)
+        if share > 0 and split == "PublicTest":
+            console.print(
+                f"{len(dataset.split(split)) - len(faces)} pictures of {split} were learned from "
+                f"in training; the figures are about the other {len(faces)}.",
+                soft_wrap=True,
+                markup=False,
+            )
         for file in files:
             if file.labels is None:
                 console.print(

@@ -375,6 +375,9 @@ class TrainingConfig:
         crop_margin: Border that the runtime adds around a detected face, as a share of its side,
             so that crops look like the training pictures.
         dtype_policy: Keras dtype policy while training; the exported model is float32.
+        public_test_share: Share of PublicTest that is learned from like Training, 0 to below 1.
+            What remains of it watches and calibrates. For the last training, when PublicTest has
+            told all that it can about the recipe.
         network: The network: its `architecture` says which.
         augmentation: How strongly training pictures are changed.
         optimization: How the weights are found: its `method` says how.
@@ -385,6 +388,7 @@ class TrainingConfig:
     seed: int = 1
     crop_margin: float = 0.1
     dtype_policy: str = "float32"
+    public_test_share: float = 0.0
     network: NetworkConfig | ResNet50V2Config = field(default_factory=NetworkConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     optimization: OptimizationConfig | AdamConfig = field(default_factory=OptimizationConfig)
@@ -400,6 +404,12 @@ class TrainingConfig:
         )
         _require(0 <= self.seed < 2**32, "seed", self.seed, f"0 to {2**32 - 1}")
         _require(0 <= self.crop_margin <= 1, "crop_margin", self.crop_margin, "0 to 1")
+        _require(
+            0 <= self.public_test_share < 1,
+            "public_test_share",
+            self.public_test_share,
+            "0 to below 1",
+        )
         fine_tuning = isinstance(self.optimization, AdamConfig) and self.optimization.fine_tuning
         frozen = isinstance(self.network, ResNet50V2Config) and self.network.weights != "none"
         _require(

@@ -147,11 +147,32 @@ command below it.
 """
 
 
-def _data(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
-    splits = (
+def _describe_splits(bundle: dict[str, Any]) -> str:
+    learned = _count_learned(bundle)
+    text = (
         "The split Training is for training, PublicTest for every decision (calibration, checks "
         "of the exported files), PrivateTest for the figures that are reported."
     )
+    if learned == 0:
+        return text
+    total = bundle["provenance"]["data"]["images"]["PublicTest"]
+    return (
+        f"{text} When PublicTest had told all that it can about the recipe, {learned:,} of its "
+        f"{total:,} pictures were learned from, too. The temperature is fitted on the other "
+        f"{total - learned:,}, and figures on PublicTest are about these alone."
+    )
+
+
+def _count_learned(bundle: dict[str, Any]) -> int:
+    """Return how many pictures of PublicTest the model has learned from."""
+    data = bundle["provenance"]["data"]
+    total: int = data["images"]["PublicTest"]
+    # Bundles of older versions do not tell: their models learned from none.
+    return total - int(data.get("public_test_unlearned", total))
+
+
+def _data(bundle: dict[str, Any], reported: dict[str, Any]) -> str:
+    splits = _describe_splits(bundle)
     if not _is_fer2013(bundle):
         data = bundle["provenance"]["data"]
         counts = ", ".join(f"{count:,} in {split}" for split, count in data["images"].items())

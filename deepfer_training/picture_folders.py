@@ -5,7 +5,6 @@ folder tells it, the content of the picture does, so that a picture is always in
 and copies of it never are in different ones.
 """
 
-import hashlib
 import io
 import struct
 from collections import Counter
@@ -22,7 +21,14 @@ from deepfer_training.archives import (
     read_pictures,
 )
 from deepfer_training.errors import DatasetError
-from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, SPLITS, FaceDataset, FaceSource
+from deepfer_training.fer2013 import (
+    IMAGE_SIZE_PX,
+    LABELS,
+    SPLITS,
+    FaceDataset,
+    FaceSource,
+    content_number,
+)
 
 # Largest picture that is decoded, as at run time; a small file can hold one that fills the memory.
 _MOST_PIXELS = 50_000_000
@@ -203,7 +209,7 @@ def _complete_splits(
 
 def _tenth(picture: NDArray[np.uint8]) -> int:
     """Return a number from 0 to 9 that depends on the content of a picture alone."""
-    return int.from_bytes(hashlib.sha256(picture.tobytes()).digest()[:8], "big") % 10
+    return content_number(picture) % 10
 
 
 def _decode(data: bytes, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:

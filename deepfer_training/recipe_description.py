@@ -22,6 +22,7 @@ def describe_training(bundle: dict[str, Any]) -> str:
     rows = [
         ("network", _describe_network(recipe["network"])),
         ("trained together with", ", ".join(others) or "nothing else"),
+        *_describe_share(recipe.get("public_test_share", 0.0)),
         ("class balance", _describe_balance(head["class_balance"])),
         *_describe_optimization(optimization),
         ("label smoothing", str(optimization["label_smoothing"])),
@@ -95,6 +96,12 @@ def _describe_targets(head: dict[str, Any]) -> str:
         f"{targets} Of that remain {format_percent(1 - teacher, 0)}: "
         f"{format_percent(teacher, 0)} of each target are {answers}."
     )
+
+
+def _describe_share(share: float) -> list[tuple[str, str]]:
+    if share == 0:
+        return []
+    return [("learned from", f"Training and {format_percent(share, 0)} of PublicTest, by content")]
 
 
 def _describe_balance(class_balance: float) -> str:

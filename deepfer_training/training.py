@@ -159,7 +159,8 @@ def train(
             or other data, its files are damaged or cannot be written; processes do not find each
             other; or the training diverges.
     """
-    training, validation = dataset.split("Training"), dataset.split("PublicTest")
+    learned = dataset.learn_from_public_test(config.public_test_share)
+    training, validation = learned.split("Training"), learned.split("PublicTest")
     training.require_every_class()
     require_truth(validation, config.heads)
     check_teachers(

@@ -122,6 +122,31 @@ def test_several_models_are_summed_up(tiny_bundle: Path, tiny_files: tuple[Path,
         assert text in printed.stdout
 
 
+def test_what_a_model_learned_from_is_not_measured(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, tiny_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data = ("--data", tiny_files[0], "--split", "PublicTest")
+    sharing = tmp_path / "sharing"
+    shutil.copytree(tiny_bundle, sharing)
+    bundle = json.loads((sharing / "bundle.json").read_text())
+    bundle["provenance"]["recipe"]["public_test_share"] = 0.5
+    (sharing / "bundle.json").write_text(json.dumps(bundle))
+    unlearned = len(tiny_dataset.learn_from_public_test(0.5).split("PublicTest"))
+
+    result = _run(evaluate, sharing, *data, "--json")
+    both = _run(evaluate, tiny_bundle, sharing, *data, "--json")
+    private = _run(evaluate, sharing, "--data", tiny_files[0], "--json")
+
+    assert json.loads(result.stdout)["images"] == unlearned < 42
+    said = f"{42 - unlearned} pictures of PublicTest were learned from in training; the figures"
+    assert said in result.stderr
+    # Models are compared on the same pictures.
+    first, second, _ = map(json.loads, both.stdout.splitlines())
+    assert first["images"] == second["images"] == unlearned
+    assert json.loads(private.stdout)["images"] == 42
+    assert "learned from" not in private.stderr
+
+
 def test_a_model_that_is_named_twice_has_two_rows(
     tiny_bundle: Path, tiny_files: tuple[Path, Path]
 ) -> None:

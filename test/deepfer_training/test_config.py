@@ -118,6 +118,8 @@ def test_an_empty_recipe_is_refused(tmp_path: Path, content: str) -> None:
         ({"network": {"ranks": [0, 0, 0, -1]}}, "network.ranks is (0, 0, 0, -1), allowed: 4 num"),
         ({"crop_margin": -1}, "crop_margin is -1.0, allowed: 0 to 1."),
         ({"dtype_policy": "int8"}, "dtype_policy is 'int8', allowed: float32 or mixed_bfloat16"),
+        ({"public_test_share": 1.0}, "public_test_share is 1.0, allowed: 0 to below 1"),
+        ({"public_test_share": -0.1}, "public_test_share is -0.1, allowed: 0 to below 1"),
         ({"augmentation": {"scale": 2}}, "augmentation.scale is 2.0, allowed: 0 to 0.9."),
         (
             {"augmentation": {"mixup_probability": 1.5}},

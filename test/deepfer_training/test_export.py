@@ -632,6 +632,64 @@ def test_mean_and_spread_of_several_seeds(
     assert "This bundle holds seed 7." in " ".join(card.split())
 
 
+def test_what_was_learned_from_public_test_is_not_measured(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    float_only: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepfer_training import export
+
+    checked = []
+
+    def check(evaluations: dict[str, Any], *others: object) -> None:
+        checked.extend(entry.fer2013.images for entry in evaluations.values())
+
+    monkeypatch.setattr(export, "_check_losses", check)
+    run = _other_seed(tiny_run, tmp_path / "run", 7, public_test_share=0.5)
+    unlearned = len(tiny_dataset.learn_from_public_test(0.5).split("PublicTest"))
+
+    folder = export.export_bundle(run, tmp_path / "tiny", tiny_dataset)
+
+    metrics = read_bundle(folder)["metrics"]["model.tflite"]
+    assert metrics["PublicTest"]["images"] == unlearned < 42
+    assert metrics["PrivateTest"]["images"] == 42
+    # What a file loses is looked for in all pictures.
+    assert checked == [42, 42]
+    words = " ".join((folder / "MODEL_CARD.md").read_text().split())
+    assert f"{42 - unlearned} of its 42 pictures were learned from, too" in words
+    assert f"The temperature is fitted on the other {unlearned}, and figures on" in words
+    assert "| learned from | Training and 50 % of PublicTest, by content |" in words
+
+
+@pytest.mark.parametrize("share", [1, -0.5, "half", None])
+def test_a_share_that_is_none_is_refused(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, share: object
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    run = _other_seed(tiny_run, tmp_path / "run", 7, public_test_share=share)
+
+    with pytest.raises(ModelFileError, match=f"is {share!r}, allowed: 0 to below 1"):
+        export_bundle(run, tmp_path / "tiny", tiny_dataset)
+
+
+@pytest.mark.parametrize("provenance", [["tiny"], {"recipe": "tiny"}])
+def test_a_recipe_that_is_none_is_refused(
+    tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path, provenance: object
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    folder = tmp_path / "other"
+    shutil.copytree(tiny_bundle, folder)
+    bundle = read_bundle(folder) | {"provenance": provenance}
+    (folder / "bundle.json").write_text(json.dumps(bundle))
+
+    with pytest.raises(ModelFileError, match="mapping of fields"):
+        export_bundle(folder, tmp_path / "tiny", tiny_dataset)
+
+
 def test_models_that_differ_in_more_than_the_seed_are_refused(
     tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
 ) -> None:

@@ -485,6 +485,48 @@ def test_splits(tiny_dataset: FaceDataset) -> None:
         tiny_dataset.split("Training").split("PublicTest")
 
 
+def test_a_share_of_public_test_is_learned_from(tiny_dataset: FaceDataset) -> None:
+    def learned(share: float) -> set[int]:
+        moved = tiny_dataset.learn_from_public_test(share)
+        assert moved.images is tiny_dataset.images
+        changed = np.flatnonzero(moved.splits != tiny_dataset.splits)
+        assert set(tiny_dataset.splits[changed]) <= {"PublicTest"}
+        assert set(moved.splits[changed]) <= {"Training"}
+        return set(changed.tolist())
+
+    assert learned(0.0) == set()
+    # About so many of 42; a smaller share is a part of a larger one.
+    assert 10 < len(learned(0.5)) < 32
+    assert learned(0.2) < learned(0.5) < learned(0.8)
+
+
+def test_copies_are_learned_from_together(tiny_dataset: FaceDataset) -> None:
+    public = tiny_dataset.split("PublicTest")
+    twice = FaceDataset(
+        np.concatenate([public.images, public.images[::-1]]),
+        np.concatenate([public.labels, public.labels[::-1]]),
+        np.concatenate([public.splits, public.splits]),
+    )
+
+    splits = twice.learn_from_public_test(0.5).splits
+
+    assert set(splits) == {"Training", "PublicTest"}
+    np.testing.assert_array_equal(splits[: len(public)], splits[len(public) :][::-1])
+
+
+def test_something_of_public_test_must_remain(tiny_dataset: FaceDataset) -> None:
+    public = tiny_dataset.split("PublicTest")
+    one = FaceDataset(public.images[:1], public.labels[:1], public.splits[:1], source="one.csv")
+
+    with pytest.raises(DatasetError) as caught:
+        one.learn_from_public_test(0.999999)
+
+    assert str(caught.value) == (
+        "one.csv has 1 rows in split 'PublicTest', and a public_test_share of 0.999999 leaves "
+        "none of them; take a smaller share."
+    )
+
+
 def test_an_empty_class_is_named(tmp_path: Path) -> None:
     rows = [f"{label},{_PIXELS},Training" for label in range(7) if label not in (1, 4)]
     path = _write(tmp_path / "a.csv", "emotion,pixels,Usage", *rows)

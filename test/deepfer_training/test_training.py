@@ -227,6 +227,27 @@ def test_a_run_starts_from_another_and_learns_from_it(
         train(config, wrong, run, teachers=[tmp_path / "missing"])
 
 
+def test_a_share_of_public_test_is_learned_from_like_training(
+    tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    from deepfer_training.training import train
+
+    short = dataclasses.replace(
+        tiny_config, optimization=dataclasses.replace(tiny_config.optimization, epochs=2)
+    )
+    sharing = dataclasses.replace(short, public_test_share=0.5)
+    moved = tiny_dataset.learn_from_public_test(0.5)
+
+    train(sharing, tiny_dataset, tmp_path / "shared", report=lambda line: None)
+    train(short, moved, tmp_path / "moved", report=lambda line: None)
+
+    _assert_equal_weights(tmp_path / "shared", tmp_path / "moved")
+    report = json.loads((tmp_path / "shared" / "model_report.json").read_text())
+    assert report["images"] == len(moved.split("PublicTest")) < 42
+    run = json.loads((tmp_path / "shared" / "run.json").read_text())
+    assert run["images"] == {"Training": 112, "PublicTest": 42, "PrivateTest": 42}
+
+
 def test_pictures_without_labels_are_learned_from_the_teachers(
     tiny_run: Path, tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:

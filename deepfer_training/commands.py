@@ -175,8 +175,8 @@ def evaluate(
     from deepfer_training.evaluation_tables import print_evaluation, print_summary
     from deepfer_training.inference import predict
     from deepfer_training.model_files import find_model
-    from deepfer_training.run_folder import public_test_share, read_recipe
     from deepfer_training.seed_summary import summarize
+    from deepfer_training.training_records import public_test_share, read_recipe
 
     try:
         files = [find_model(model) for model in models]
@@ -186,8 +186,8 @@ def evaluate(
         faces = dataset.learn_from_public_test(share).split(split)
         if share > 0 and split == "PublicTest":
             console.print(
-                f"{len(dataset.split(split)) - len(faces)} pictures of {split} were learned from "
-                f"in training; the figures are about the other {len(faces)}.",
+                f"{len(dataset.split(split)) - len(faces)} pictures of {split} are left out: the "
+                "training has learned from them, if these are its data.",
                 soft_wrap=True,
                 markup=False,
             )

@@ -53,13 +53,13 @@ from deepfer_training.model_files import (
     shown_path,
 )
 from deepfer_training.recipe_description import commands_of
-from deepfer_training.run_folder import (
+from deepfer_training.seed_summary import LABEL_SETS, read_scores, summarize
+from deepfer_training.training_records import (
     RUN_FILE,
     public_test_share,
     read_recipe,
     read_run_file,
 )
-from deepfer_training.seed_summary import LABEL_SETS, read_scores, summarize
 
 CALIBRATION_LABELS = ("auto", "fer2013", "ferplus", "none")
 """Which labels the probabilities may be calibrated for; auto takes those that the last training of
@@ -285,7 +285,7 @@ def _write_files(
             "recipe": trained.recipe,
             "head": trained.head,
             "training": trained.training,
-            "data": _describe_data(trained, dataset),
+            "data": _describe_data(dataset, unlearned=len(public_test)),
             "calibration": _describe_calibration(trained, calibration_labels, calibration),
             "export": {"machine": _machine(), "versions": _versions()},
         },
@@ -297,8 +297,13 @@ def _unlearned_public_test(trained: _Source, dataset: FaceDataset) -> FaceDatase
     return dataset.learn_from_public_test(trained.public_test_share).split("PublicTest")
 
 
-def _describe_data(trained: _Source, dataset: FaceDataset) -> dict[str, Any]:
-    """Return what a bundle says about the data that it was trained and measured on."""
+def _describe_data(dataset: FaceDataset, *, unlearned: int) -> dict[str, Any]:
+    """Return what a bundle says about the data that it was trained and measured on.
+
+    Args:
+        dataset: The data set.
+        unlearned: How many pictures of PublicTest the model has not learned from.
+    """
     options = ["--data", Path(dataset.source).name]
     if dataset.votes is not None:
         options += ["--ferplus", *VOTE_TABLES]
@@ -306,7 +311,7 @@ def _describe_data(trained: _Source, dataset: FaceDataset) -> dict[str, Any]:
         "source": Path(dataset.source).name,
         "options": shlex.join(options),
         "images": dataset.split_sizes(),
-        "public_test_unlearned": len(_unlearned_public_test(trained, dataset)),
+        "public_test_unlearned": unlearned,
     }
 
 

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer_training.config import TrainingConfig, config_from_dict
-from deepfer_training.errors import ModelFileError, RunError
+from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.model_files import BUNDLE_FILE, file_sha256, read_bundle
 from deepfer_training.networks import finished_path
 from deepfer_training.recipe_description import commands_of, commands_of_bundle
+from deepfer_training.training_records import RECIPE_FILE, RUN_FILE, read_run_file
 
-RECIPE_FILE = "recipe.json"
-RUN_FILE = "run.json"
 LOG_FILE = "log.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 BEST_WEIGHTS_FILE = "best.weights.h5"
@@ -319,67 +318,6 @@ def _read_commands(folder: Path) -> list[str]:
         return commands_of_bundle(read_bundle(folder))
     path = folder / RUN_FILE
     return commands_of(read_run_file(path)) if path.exists() else []
-
-
-def read_run_file(path: Path) -> dict[str, Any]:
-    """Read one of the JSON files of a run folder.
-
-    Raises:
-        RunError: It is missing or damaged.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise TypeError(f"it holds {values!r:.30} instead of fields")
-    except (OSError, ValueError, TypeError, RecursionError) as err:
-        raise RunError(f"Cannot read {path}: {err}. Start again in another folder.") from err
-    return values
-
-
-def read_recipe(model: Path) -> dict[str, Any] | None:
-    """Return the recipe that a model was trained by, or None if nobody recorded it.
-
-    Args:
-        model: A file of a bundle or of a run folder.
-
-    Raises:
-        ModelFileError: The bundle's description is damaged, or the recipe in it is none.
-        RunError: The recipe in the run folder is damaged.
-    """
-    folder = model.parent
-    if (folder / BUNDLE_FILE).exists():
-        try:
-            recipe = read_bundle(folder).get("provenance", {}).get("recipe")
-        except AttributeError as err:
-            raise ModelFileError(
-                f"The provenance in {folder / BUNDLE_FILE} is no mapping of fields."
-            ) from err
-    else:
-        path = folder / RECIPE_FILE
-        recipe = read_run_file(path) if path.exists() else None
-    if not isinstance(recipe, dict | None):
-        raise ModelFileError(
-            f"The recipe in {folder} must be a mapping of fields, got {recipe!r}."
-        )
-    return recipe
-
-
-def public_test_share(recipe: dict[str, Any] | None) -> float:
-    """Return the share of PublicTest that a model has learned from, 0 if that is not known.
-
-    Args:
-        recipe: What `read_recipe` returned.
-
-    Raises:
-        ModelFileError: The recipe does not give a share.
-    """
-    # Recipes of older versions have no such field.
-    share = (recipe or {}).get("public_test_share", 0.0)
-    if not isinstance(share, int | float) or not 0 <= share < 1:
-        raise ModelFileError(
-            f"public_test_share in the record of the recipe is {share!r}, allowed: 0 to below 1."
-        )
-    return share
 
 
 def _format(values: dict[str, Any]) -> bytes:

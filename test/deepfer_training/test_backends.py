@@ -10,7 +10,7 @@ from training_runs import finish, start_processes, start_training
 
 from deepfer_training.config import AdamConfig, HeadConfig, TrainingConfig
 from deepfer_training.errors import RunError
-from deepfer_training.run_folder import RUN_FILE
+from deepfer_training.training_records import RUN_FILE
 
 pytest.importorskip("tensorflow", reason="the models are compared on TensorFlow")
 pytestmark = pytest.mark.slow

@@ -182,15 +182,18 @@ def evaluate(
         files = [find_model(model) for model in models]
         other = None if compare is None else find_model(compare)
         dataset = _read(data, ferplus, console)
-        share = max(public_test_share(read_recipe(file.path)) for file in files)
-        faces = dataset.learn_from_public_test(share).split(split)
-        if share > 0 and split == "PublicTest":
-            console.print(
-                f"{len(dataset.split(split)) - len(faces)} pictures of {split} are left out: the "
-                "training has learned from them, if these are its data.",
-                soft_wrap=True,
-                markup=False,
-            )
+        faces = dataset.split(split)
+        if split == "PublicTest":
+            share = max(public_test_share(read_recipe(file.path)) for file in files)
+            unlearned = dataset.learn_from_public_test(share).split(split)
+            if share > 0:
+                console.print(
+                    f"{len(faces) - len(unlearned)} pictures of {split} are left out: the "
+                    "training has learned from them, if these are its data.",
+                    soft_wrap=True,
+                    markup=False,
+                )
+            faces = unlearned
         for file in files:
             if file.labels is None:
                 console.print(

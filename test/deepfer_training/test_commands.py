@@ -131,7 +131,8 @@ def test_what_a_model_learned_from_is_not_measured(
     sharing = tmp_path / "sharing"
     shutil.copytree(tiny_bundle, sharing)
     bundle = json.loads((sharing / "bundle.json").read_text())
-    bundle["provenance"]["recipe"]["public_test_share"] = 0.5
+    recipe = bundle["provenance"]["recipe"]
+    recipe["public_test_share"] = 0.5
     (sharing / "bundle.json").write_text(json.dumps(bundle))
     unlearned = len(tiny_dataset.learn_from_public_test(0.5).split("PublicTest"))
 
@@ -146,6 +147,11 @@ def test_what_a_model_learned_from_is_not_measured(
     assert first["images"] == second["images"] == unlearned
     assert json.loads(private.stdout)["images"] == 42
     assert "left out" not in private.stderr
+    # Other splits do not ask what remains of PublicTest.
+    recipe["public_test_share"] = 0.999999
+    (sharing / "bundle.json").write_text(json.dumps(bundle))
+    assert "leaves none of them" in _run(evaluate, sharing, *data).stderr
+    assert _run(evaluate, sharing, "--data", tiny_files[0]).exit_code == 0
 
 
 def test_litert_files_are_evaluated_without_keras(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TIMEOUT_S = 30.0
+_ABORT_S = 5.0
 
 
 class NodeProcess:
@@ -28,6 +29,8 @@ class NodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # For `wait`: where it stands is written when it is aborted.
+                env=os.environ | {"PYTHONFAULTHANDLER": "1"},
                 start_new_session=True,
             )
 
@@ -40,8 +43,18 @@ class NodeProcess:
         return self._process.poll() is None
 
     def wait(self) -> int:
-        """Return the exit status of a process that ends by itself."""
-        return self._process.wait(TIMEOUT_S)
+        """Return the exit status of a process that ends by itself.
+
+        Raises:
+            AssertionError: It does not end in time; the message tells where it stands.
+        """
+        try:
+            return self._process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired as err:
+            self._process.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ABORT_S)
+            raise AssertionError(f"{err}; it wrote:\n{self.log}") from None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit status; negative if it ended by a signal."""

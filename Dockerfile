@@ -47,5 +47,7 @@ COPY --from=build /opt/deepfer /opt/deepfer
 COPY scripts/docker_entrypoint.sh /docker_entrypoint.sh
 USER 1000:1000
 WORKDIR /home/ros
+# Into the user's cache. Without it the node takes Haar's detector, and says so.
+RUN /docker_entrypoint.sh deepfer fetch-detector || true
 ENTRYPOINT ["/docker_entrypoint.sh"]
 CMD ["ros2", "launch", "deepfer", "camera.launch.py"]

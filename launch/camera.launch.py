@@ -72,7 +72,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "params_file",
         default_value="",
-        description="YAML file with parameters of emotion_node and camera_node; see "
+        description="YAML file with parameters of emotion_node, camera_node and web_node; see "
         "config/emotion_node.yaml for an example.",
     ),
     DeclareLaunchArgument(

@@ -118,16 +118,33 @@ def check_make(words: list[str]) -> None:
             assert name in ("ARGS", "PYTHON", "ROS_WHEELS")
 
 
-def check_launch(file: str, words: list[str]) -> None:
+def launch_arguments(file: str) -> dict[str, str]:
+    """Return the defaults of a launch file's arguments, read without ROS's launch."""
     source = (ROOT / "launch" / file).read_text(encoding="utf-8")
-    names = {
-        node.args[0].value
+    arguments = {
+        ast.literal_eval(node.args[0]): next(
+            ast.literal_eval(keyword.value)
+            for keyword in node.keywords
+            if keyword.arg == "default_value"
+        )
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") == "DeclareLaunchArgument"
-        and isinstance(node.args[0], ast.Constant)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"
     }
-    assert names
+    assert arguments
+    return arguments
+
+
+def test_launch_arguments_are_described() -> None:
+    page = (ROOT / "docs/interfaces.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("<!-- arguments of camera.launch.py -->")
+    table, _, _ = rest.partition("<!-- end -->")
+    described = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", table, re.MULTILINE))
+    expected = launch_arguments("camera.launch.py").items()
+    assert described == {name: f"`{value}`" if value else "empty" for name, value in expected}
+
+
+def check_launch(file: str, words: list[str]) -> None:
+    names = launch_arguments(file)
     for word in words:
         name, is_argument, _ = word.partition(":=")
         assert name in names if is_argument else word == "--show-args", f"no argument {word}"

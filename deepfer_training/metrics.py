@@ -221,31 +221,55 @@ def _bootstrap_intervals(
     bin_numbers = _bin_numbers(confidences, ECE_BINS)
     gaps = confidences - (predictions == labels)
     counts = np.empty((_RESAMPLES, class_count, class_count))
-    eces = np.empty(_RESAMPLES)
+    eces, chance_eces = np.empty(_RESAMPLES), np.empty(_RESAMPLES)
+    chance = np.random.default_rng(1)
     for resample in range(_RESAMPLES):
         drawn = rng.integers(0, picture_count, picture_count)
         counts[resample] = np.bincount(cells[drawn], minlength=class_count**2).reshape(
             class_count, class_count
         )
-        of_bins = np.bincount(bin_numbers[drawn], weights=gaps[drawn], minlength=ECE_BINS)
-        eces[resample] = np.abs(of_bins).sum() / picture_count
+        eces[resample] = _mean_gap(bin_numbers[drawn], gaps[drawn])
+        chance_gaps = confidences - (chance.random(picture_count) < confidences)
+        chance_eces[resample] = _mean_gap(bin_numbers, chance_gaps)
     hits = counts.diagonal(axis1=1, axis2=2)
     of_class, called = counts.sum(axis=2), counts.sum(axis=1)
     # F1 is hits over the mean of "is this class" and "is called this class". A resample without a
     # picture of a rare class says nothing about it: counted as 0, it would make the interval of a
     # model without a mistake begin at 0.
     f1 = np.where(of_class > 0, _ratio(hits, (of_class + called) / 2), np.nan)
-    # Chance alone makes bins look off: resampling adds to the error what the sample added before,
-    # so that these bounds are mirrored at the estimate (the "basic" bootstrap).
-    ece = float(np.abs(np.bincount(bin_numbers, weights=gaps)).sum() / picture_count)
-    low, high = _percentiles(eces)
     return _Intervals(
         accuracy=_percentiles(hits.sum(axis=1) / picture_count),
         macro_f1=_percentiles(np.nanmean(f1, axis=1)),
-        ece=(max(2 * ece - high, 0.0), max(2 * ece - low, 0.0)),
+        ece=_ece_interval(_mean_gap(bin_numbers, gaps), eces, chance_eces),
         precision=tuple(map(_percentiles, _ratio(hits, called).T)),
         recall=tuple(map(_percentiles, _ratio(hits, of_class).T)),
     )
+
+
+def _mean_gap(bin_numbers: NDArray[np.int64], gaps: NDArray[np.float64]) -> float:
+    """Return the expected calibration error of pictures by their bins and gaps, each (N,)."""
+    return float(np.abs(np.bincount(bin_numbers, weights=gaps)).sum() / len(gaps))
+
+
+def _ece_interval(
+    ece: float, resampled: NDArray[np.float64], by_chance: NDArray[np.float64]
+) -> Interval:
+    """Return the interval of an expected calibration error.
+
+    Chance alone makes bins look off: resampling adds to the error what the sample added before, so
+    the bounds are mirrored at the estimate (the "basic" bootstrap). Close to 0 that is not enough,
+    because no error is below it. There the lower bound is 0 if the error may be one of
+    probabilities that are exactly right ("consistency resampling", Bröcker and Smith 2007,
+    doi:10.1175/WAF993.1).
+
+    Args:
+        ece: The estimate.
+        resampled: (R,), of pictures drawn with replacement.
+        by_chance: (R,), of the same pictures if each answer were right with its own probability.
+    """
+    low, high = _percentiles(resampled)
+    may_be_chance = ece <= np.percentile(by_chance, 97.5)
+    return (0.0 if may_be_chance else max(2 * ece - high, 0.0), max(2 * ece - low, ece))
 
 
 def _ratio(counts: NDArray[np.float64], totals: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -36,6 +36,35 @@ def test_scores_of_known_predictions() -> None:
     assert scores.ece == pytest.approx(2 / 6)
 
 
+def _answers(seed: int, sureness: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and probabilities of two classes, right at a sureness of 1."""
+    rng = np.random.default_rng(seed)
+    first = rng.uniform(0.5, 1, 1000)
+    labels = (rng.random(1000) > first).astype(np.int64)
+    told = first**sureness / (first**sureness + (1 - first) ** sureness)
+    return labels, np.stack([told, 1 - told], axis=1).astype(np.float32)
+
+
+def test_the_interval_of_the_calibration_error_of_right_probabilities_begins_at_zero() -> None:
+    scores = [score(*_answers(seed, sureness=1.0)) for seed in range(20)]
+
+    assert sum(each.ece_interval[0] == 0 for each in scores) >= 18
+    assert all(each.ece_interval[0] <= each.ece <= each.ece_interval[1] for each in scores)
+
+
+def test_the_interval_of_a_large_calibration_error_holds_it() -> None:
+    labels, probabilities = _answers(0, sureness=3.0)
+    many = [_answers(seed, sureness=3.0) for seed in range(200)]
+    true_error = expected_calibration_error(
+        np.concatenate([labels for labels, _ in many]),
+        np.concatenate([probabilities for _, probabilities in many]),
+    )
+
+    low, high = score(labels, probabilities).ece_interval
+
+    assert 0 < low < true_error < high
+
+
 def test_intervals_hold_the_value_and_stay_the_same() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 400)

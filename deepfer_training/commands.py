@@ -184,7 +184,7 @@ def evaluate(
         dataset = _read(data, ferplus, console)
         faces = dataset.split(split)
         if split == "PublicTest":
-            share = max(public_test_share(read_recipe(file.path)) for file in files)
+            share = max(public_test_share(read_recipe(file.path.parent)) for file in files)
             unlearned = dataset.learn_from_public_test(share).split(split)
             if share > 0:
                 console.print(

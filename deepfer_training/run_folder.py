@@ -28,6 +28,11 @@ TENSORBOARD_FOLDER = "tensorboard"
 BEST_WEIGHTS_FILE = "best.weights.h5"
 CHECKPOINT_FOLDER = "checkpoint"
 _STATE_FILE = "state.json"
+_NEW_SUFFIX = ".new"
+# What a run that was killed while it began may leave.
+_REMAINS = {RUN_FILE} | {
+    str(Path(name).with_suffix(_NEW_SUFFIX)) for name in (RUN_FILE, RECIPE_FILE)
+}
 
 _CALLBACK_FIELDS = ("best", "wait", "cooldown_counter")
 """What Keras' callbacks remember from epoch to epoch."""
@@ -125,7 +130,7 @@ def _save_progress(path: Path, progress: Progress) -> None:
 
 def _write_whole(path: Path, content: bytes) -> None:
     """Write a file in one step, so that a kill leaves it as it was or whole."""
-    new = path.with_suffix(".new")
+    new = path.with_suffix(_NEW_SUFFIX)
     new.write_bytes(content)
     os.replace(new, path)
 
@@ -186,8 +191,7 @@ def _require_nothing_else(folder: Path) -> None:
         RunError: It has, or it is a file.
     """
     try:
-        # A run that was killed while it began has left this one.
-        others = [entry.name for entry in folder.iterdir() if entry.name != RUN_FILE]
+        others = [entry.name for entry in folder.iterdir() if entry.name not in _REMAINS]
     except FileNotFoundError:
         return
     except OSError as err:

@@ -21,7 +21,7 @@ from deepfer_training.batches import (
 )
 from deepfer_training.config import HeadConfig, TrainingConfig
 from deepfer_training.distribution import Share, distributed, join_processes
-from deepfer_training.errors import DatasetError, RunError
+from deepfer_training.errors import ConfigError, DatasetError, RunError
 from deepfer_training.fer2013 import FaceDataset
 from deepfer_training.networks import build_network, extract_head, head_path, start_from
 from deepfer_training.phases import (
@@ -45,6 +45,7 @@ from deepfer_training.run_folder import (
 )
 from deepfer_training.run_report import write_run_report
 from deepfer_training.teachers import LiveTeachers, add_teachers, ask_teachers, check_teachers
+from deepfer_training.training_records import public_test_share, read_recipe
 
 _VALIDATION_BATCH_SIZE = 256
 
@@ -150,8 +151,9 @@ def train(
         Path of the trained Keras model of each head, with float32 layers.
 
     Raises:
-        ConfigError: The recipe in the folder is not one that this version knows, or the weights
-            that it starts from cannot be had.
+        ConfigError: The recipe in the folder is not one that this version knows, the weights
+            that it starts from cannot be had, or `start` or a teacher has learned from more of
+            PublicTest than the recipe allows.
         DatasetError: The data set lacks a split, a class or the votes; or the unlabelled pictures
             cannot be read.
         ModelFileError: `start` or a teacher lacks a model that fits.
@@ -169,6 +171,7 @@ def train(
         unlabelled=unlabelled is not None,
         distributed=distribute != "none",
     )
+    _require_share(config.public_test_share, [*([] if start is None else [start]), *teachers])
     if not resume:
         # Teachers take minutes to answer: this must not wait for them.
         require_no_run(run_folder)
@@ -224,6 +227,25 @@ def train(
                 extract_head(network, config, head).save(path)
             write_run_report(run_folder, config, validation)
     return paths
+
+
+def _require_share(share: float, models: Sequence[Path]) -> None:
+    """Refuse models that have learned from more of PublicTest than the recipe allows.
+
+    What they learned there goes into this training's models, which are to be measured on the rest.
+    Shares are nested, so that the recipe's own tells enough about all models before it.
+
+    Raises:
+        ConfigError: One has.
+    """
+    for model in models:
+        learned = public_test_share(read_recipe(model))
+        if learned > share:
+            raise ConfigError(
+                f"public_test_share is {share:g}, but {model} has learned from {learned:g} of "
+                "PublicTest: allowed is that or more with a model that starts from it or is "
+                "taught by it."
+            )
 
 
 @contextmanager

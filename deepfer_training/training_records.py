@@ -29,17 +29,16 @@ def read_run_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_recipe(model: Path) -> dict[str, Any] | None:
+def read_recipe(folder: Path) -> dict[str, Any] | None:
     """Return the recipe that a model was trained by, or None if nobody recorded it.
 
     Args:
-        model: A file of a bundle or of a run folder.
+        folder: The bundle or run folder in which the model lies.
 
     Raises:
         ModelFileError: The bundle's description is damaged, or the recipe in it is none.
         RunError: The recipe in the run folder is damaged.
     """
-    folder = model.parent
     if (folder / BUNDLE_FILE).exists():
         try:
             recipe = read_bundle(folder).get("provenance", {}).get("recipe")

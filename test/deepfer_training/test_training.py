@@ -227,6 +227,36 @@ def test_a_run_starts_from_another_and_learns_from_it(
         train(config, wrong, run, teachers=[tmp_path / "missing"])
 
 
+@pytest.mark.parametrize("role", ["start", "teachers"])
+def test_who_learned_from_more_of_public_test_is_no_start_and_no_teacher(
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tiny_run: Path,
+    tmp_path: Path,
+    role: str,
+) -> None:
+    from deepfer_training.training import train
+
+    before = tmp_path / "before"
+    shutil.copytree(tiny_run, before)
+    recipe = json.loads((before / "recipe.json").read_text()) | {"public_test_share": 0.5}
+    (before / "recipe.json").write_text(json.dumps(recipe))
+    config = dataclasses.replace(
+        tiny_config,
+        public_test_share=0.4,
+        heads=(dataclasses.replace(tiny_config.heads[0], teacher_weight=float(role != "start")),),
+    )
+
+    with pytest.raises(ConfigError, match=r"is 0\.4, but .*before has learned from 0\.5 of"):
+        train(
+            config,
+            tiny_dataset,
+            tmp_path / "run",
+            **{role: before if role == "start" else [before]},
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_share_of_public_test_is_learned_from_like_training(
     tiny_dataset: FaceDataset, tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
@@ -572,6 +602,35 @@ def test_a_folder_of_other_files_is_no_run_folder(
         train(tiny_config, tiny_dataset, tmp_path, resume=resume)
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
     assert (tmp_path / "log.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("failing", ["run.json", "recipe.json"])
+def test_a_run_that_was_ended_while_it_began_can_begin_again(
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    from deepfer_training import run_folder
+
+    run = run_folder.describe_run(tiny_config, tiny_dataset, "deepfer train")
+
+    def replace_or_fail(source: Path, target: Path) -> None:
+        if target.name == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        source.rename(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.os, "replace", replace_or_fail)
+        with pytest.raises(RunError, match="No space left on device"):
+            run_folder.open_run_folder(tmp_path / "run", tiny_config, run, resume=False)
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert failing.replace(".json", ".new") in left
+
+    run_folder.open_run_folder(tmp_path / "run", tiny_config, run, resume=False)
+
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "recipe.json"}
 
 
 def test_a_head_is_not_called_like_a_layer(

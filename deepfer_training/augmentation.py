@@ -7,13 +7,6 @@ from numpy.typing import NDArray
 from deepfer_training.config import AugmentationConfig
 
 
-def augment(
-    images: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Return randomly changed copies of grey pictures, uint8 (N, H, W); see `augment_picture`."""
-    return np.stack([augment_picture(image, config, rng) for image in images])
-
-
 def augment_picture(
     image: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator
 ) -> NDArray[np.uint8]:

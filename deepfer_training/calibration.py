@@ -3,8 +3,6 @@
 Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599.
 """
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +16,13 @@ LOGITS_LAYER = "logits"
 _TEMPERATURES = np.geomspace(0.4, 4.0, 232)
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """A temperature and what it does to the pictures it was fitted on.
-
-    Attributes:
-        temperature: What the logits are divided by; 1 leaves them as they are.
-        ece_before: Expected calibration error without it.
-        ece_after: Expected calibration error with it.
-    """
-
-    temperature: float
-    ece_before: float
-    ece_after: float
-
-
-def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Calibration:
+def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
     """Return the temperature with the best likelihood, or 1 if it does not calibrate better.
 
+    What the logits are divided by it; better is a smaller expected calibration error.
+
     Args:
-        labels: (N,), index of the true class.
+        labels: (N,), index of the true class; N is at least 1.
         probabilities: (N, C), rows sum to 1.
     """
     losses = [
@@ -47,9 +32,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
     temperature = round(float(_TEMPERATURES[int(np.argmin(losses))]), 4)
     before = expected_calibration_error(labels, probabilities)
     after = expected_calibration_error(labels, apply_temperature(probabilities, temperature))
-    if not after < before:
-        return Calibration(1.0, before, before)
-    return Calibration(temperature, before, after)
+    return temperature if after < before else 1.0
 
 
 def apply_temperature(

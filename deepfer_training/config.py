@@ -370,7 +370,7 @@ class TrainingConfig:
     """One recipe: everything besides the data that decides what comes out.
 
     Attributes:
-        name: Name of the model, used for the bundle.
+        name: Name of the recipe, for the run's record and the title of its curves.
         seed: Seed of initial weights, order and augmentation.
         crop_margin: Border that the runtime adds around a detected face, as a share of its side,
             so that crops look like the training pictures.
@@ -429,8 +429,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """See `yaml.SafeLoader.construct_mapping`."""
-        mapping = super().construct_mapping(node, deep=deep)
+        # Before PyYAML puts in what a merge key (<<) stands for: fields here go before those.
         keys = [key.value for key, _ in node.value]
+        mapping = super().construct_mapping(node, deep=deep)
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(

@@ -1,5 +1,6 @@
 """Turn a trained model into a bundle: Keras, LiteRT and ONNX files, description, model card."""
 
+import dataclasses
 import os
 import platform
 import shlex
@@ -17,14 +18,15 @@ from numpy.typing import NDArray
 
 from deepfer_training.archives import VOTE_TABLES
 from deepfer_training.batches import meant_labels, watched_labels
-from deepfer_training.calibration import Calibration, fit_temperature, fold_temperature
+from deepfer_training.calibration import apply_temperature, fit_temperature, fold_temperature
+from deepfer_training.config import config_from_dict
 from deepfer_training.conversion import (
     convert_to_float16,
     convert_to_float32,
     convert_to_int8,
     convert_to_onnx,
 )
-from deepfer_training.errors import ExportError, ModelFileError
+from deepfer_training.errors import ConfigError, DatasetError, ExportError, ModelFileError
 from deepfer_training.evaluation import (
     Evaluation,
     Reference,
@@ -35,6 +37,7 @@ from deepfer_training.evaluation import (
 )
 from deepfer_training.fer2013 import IMAGE_SIZE_PX, LABELS, FaceDataset
 from deepfer_training.inference import KerasPredictor, load_keras_model, predict
+from deepfer_training.metrics import expected_calibration_error
 from deepfer_training.model_card import CARD_FILE, write_card, write_charts
 from deepfer_training.model_files import (
     BUNDLE_FILE,
@@ -286,7 +289,7 @@ def _write_files(
             "head": trained.head,
             "training": trained.training,
             "data": _describe_data(dataset, unlearned=len(public_test)),
-            "calibration": _describe_calibration(trained, calibration_labels, calibration),
+            "calibration": calibration,
             "export": {"machine": _machine(), "versions": _versions()},
         },
     }
@@ -315,24 +318,6 @@ def _describe_data(dataset: FaceDataset, *, unlearned: int) -> dict[str, Any]:
     }
 
 
-def _describe_calibration(
-    trained: _Source, labels: str, calibration: Calibration
-) -> dict[str, Any]:
-    """Return what a bundle says about the temperature in its model's logits."""
-    before = trained.calibration
-    if before is not None and labels == "none":
-        # The temperature that the source was given is still in its logits.
-        return before
-    temperature = calibration.temperature * (1.0 if before is None else before["temperature"])
-    return {
-        "labels": labels,
-        "split": "PublicTest",
-        "temperature": round(temperature, 4),
-        "ece_before": round(calibration.ece_before, 6),
-        "ece_after": round(calibration.ece_after, 6),
-    }
-
-
 def _check_same_recipe(sources: Sequence[_Source]) -> None:
     """Refuse models that differ in more than the seed.
 
@@ -349,13 +334,7 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
                 f"{source.path} came without a record of its training, so nobody can tell "
                 "whether it differs from the others in nothing but the seed."
             )
-        changed = [
-            field
-            for field in sorted({*recipe, *first.recipe} - {"seed"})
-            if recipe.get(field) != first.recipe.get(field)
-        ]
-        if source.head != first.head:
-            changed.append("head")
+        changed = _differing_fields(source, first)
         if source.data_sha256 != first.data_sha256:
             changed.append("data")
         # Which runs they were may depend on the seed: each can have a first training of its own.
@@ -369,6 +348,26 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
         if seed in seeds:
             raise ExportError(f"{source.path} has the seed {seed}, and so has {seeds[seed]}.")
         seeds[seed] = source.path
+
+
+def _differing_fields(source: _Source, first: _Source) -> list[str]:
+    """Return in what two models' recipes differ, but for the seed.
+
+    Raises:
+        ExportError: A recipe is not one that this version knows.
+    """
+    recipes = []
+    for each in (source, first):
+        try:
+            # Fields that a newer version added take their defaults, which change nothing.
+            recipes.append(dataclasses.asdict(config_from_dict(each.recipe)))
+        except ConfigError as err:
+            raise ExportError(f"The recipe of {each.path} cannot be compared: {err}") from err
+    fields = sorted({*recipes[0], *recipes[1]} - {"seed"})
+    changed = [name for name in fields if recipes[0].get(name) != recipes[1].get(name)]
+    if (source.head or {}).get("name") != (first.head or {}).get("name"):
+        changed.append("head")
+    return changed
 
 
 def _measure_seeds(
@@ -411,7 +410,7 @@ def _read_source(source: Path) -> _Source:
         raise ModelFileError(f"{path} is no .keras file; only Keras models can be exported.")
     described = find_model(path)
     model = _load_keras_model(path)
-    recipe = read_recipe(path)
+    recipe = read_recipe(path.parent)
     if (path.parent / BUNDLE_FILE).exists():
         provenance = read_bundle(path.parent).get("provenance", {})
         training = provenance.get("training")
@@ -419,8 +418,7 @@ def _read_source(source: Path) -> _Source:
     else:
         run_path = path.parent / RUN_FILE
         training = read_run_file(run_path) if run_path.exists() else None
-        heads = {head["name"]: head for head in (recipe or {}).get("heads", [])}
-        head, calibration = heads.get(path.stem), None
+        head, calibration = _find_head(path, recipe), None
     if described.labels not in (None, LABELS):
         raise ModelFileError(
             f"{path} has the labels {', '.join(described.labels or ())}, "
@@ -430,6 +428,23 @@ def _read_source(source: Path) -> _Source:
     if crop_margin is None:
         crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
     return _Source(path, model, crop_margin, _hide_paths(recipe), training, head, calibration)
+
+
+def _find_head(model: Path, recipe: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a run's recipe says about the head that a model of the run is.
+
+    Raises:
+        ModelFileError: The recipe has several, and none of them has the model's name.
+    """
+    heads = {head["name"]: head for head in (recipe or {}).get("heads", [])}
+    if len(heads) == 1 or not heads:
+        return next(iter(heads.values()), None)
+    if model.stem not in heads:
+        raise ModelFileError(
+            f"{model} is none of the models of the run that it lies in: {', '.join(heads)}. Give "
+            "it the name that the run gave it, or move it out of the folder."
+        )
+    return heads[model.stem]
 
 
 def _hide_paths(recipe: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -453,18 +468,39 @@ def _load_keras_model(path: Path) -> keras.Model:
 
 def _calibrate(
     source: _Source, faces: FaceDataset, labels: str
-) -> tuple[keras.Model, Calibration]:
-    model = source.model
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Return a calibrated model, and what a bundle says about the temperature in its logits.
+
+    Raises:
+        DatasetError: No picture has one of these labels.
+    """
+    model, before = source.model, source.calibration
     probabilities = predict(KerasPredictor(model, str(source.path)), faces.images)
     true_labels = faces.majority_labels() if labels == "ferplus" else faces.labels
     rows = true_labels >= 0
-    calibration = fit_temperature(true_labels[rows], probabilities[rows])
-    if labels == "none":
-        before = calibration.ece_before
-        return model, Calibration(1.0, before, before)
-    if calibration.temperature == 1.0:
-        return model, calibration
-    return fold_temperature(model, calibration.temperature), calibration
+    if not rows.any():
+        raise DatasetError(
+            f"{faces.source} has no picture to calibrate for the {labels} labels with: none of "
+            f"{len(faces)} of PublicTest has a majority. Give other votes, or another calibration."
+        )
+    true_labels, probabilities = true_labels[rows], probabilities[rows]
+    temperature = 1.0 if labels == "none" else fit_temperature(true_labels, probabilities)
+    if temperature == 1.0 and before is not None:
+        # The temperature that the source was given is still in its logits.
+        return model, before
+    if temperature != 1.0:
+        model = fold_temperature(model, temperature)
+    calibrated = apply_temperature(probabilities, temperature)
+    if before is not None:
+        probabilities = apply_temperature(probabilities, 1 / before["temperature"])
+        temperature *= before["temperature"]
+    return model, {
+        "labels": labels,
+        "split": "PublicTest",
+        "temperature": round(temperature, 4),
+        "ece_before": round(expected_calibration_error(true_labels, probabilities), 6),
+        "ece_after": round(expected_calibration_error(true_labels, calibrated), 6),
+    }
 
 
 def _choose_examples(training: FaceDataset, recipe: dict[str, Any] | None) -> NDArray[np.uint8]:

@@ -234,7 +234,7 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
         "Columns: accuracy on PublicTest and PrivateTest against the original labels, and against "
         f"the FER+ majority; the largest difference of any probability of any {_SPLIT} picture "
         "from the Keras model; the median time for one face alone, LiteRT and ONNX Runtime on one "
-        f"thread ({bundle['provenance']['export']['machine']}, busy with other work)."
+        f"thread ({bundle['provenance']['export']['machine']})."
     )
     elsewhere = fill_paragraph(
         "Every file that is here was checked against the Keras model on the whole of PublicTest "

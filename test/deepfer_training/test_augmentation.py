@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deepfer_training.augmentation import augment
+from deepfer_training.augmentation import augment_picture
 from deepfer_training.config import AugmentationConfig
 
 _NONE = {
@@ -19,6 +19,10 @@ _NONE = {
 
 def _faces(count: int = 64) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 48, 48)).astype(np.uint8)
+
+
+def augment(faces: np.ndarray, config: AugmentationConfig, rng: np.random.Generator) -> np.ndarray:
+    return np.stack([augment_picture(face, config, rng) for face in faces])
 
 
 def test_nothing_changes_when_everything_is_off() -> None:

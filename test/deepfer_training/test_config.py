@@ -42,6 +42,20 @@ def test_numbers_may_be_written_with_an_exponent(tmp_path: Path, number: str) ->
     assert load_config(path).optimization.learning_rate == 1e-5
 
 
+def test_a_head_may_take_the_fields_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "heads:\n"
+        "  - &votes {name: votes, votes_weight: 1.0, class_balance: 0.3}\n"
+        "  - {<<: *votes, name: labels, votes_weight: 0.0}\n"
+    )
+
+    first, second = load_config(path).heads
+
+    assert (first.name, first.votes_weight, first.class_balance) == ("votes", 1.0, 0.3)
+    assert (second.name, second.votes_weight, second.class_balance) == ("labels", 0.0, 0.3)
+
+
 def test_architecture_and_method_say_what_the_other_fields_are() -> None:
     values = {
         "network": {"architecture": "resnet50v2", "weights": "none"},

@@ -632,6 +632,77 @@ def test_mean_and_spread_of_several_seeds(
     assert "This bundle holds seed 7." in " ".join(card.split())
 
 
+def test_a_seed_of_an_older_version_can_be_compared(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    older = _other_seed(tiny_run, tmp_path / "older", 8)
+    recipe = json.loads((older / "recipe.json").read_text())
+    # Fields that came later; their defaults are what was done before.
+    del recipe["public_test_share"], recipe["heads"][0]["teacher_view"]
+    (older / "recipe.json").write_text(json.dumps(recipe))
+
+    folder = export_bundle(tiny_run, tmp_path / "tiny", tiny_dataset, other_seeds=[older])
+
+    assert [model["seed"] for model in read_bundle(folder)["seeds"]["models"]] == [7, 8]
+
+
+def test_a_bundle_that_is_calibrated_again_keeps_what_it_was_without(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    folders = [tiny_run]
+    for number, labels in enumerate(("fer2013", "fer2013", "ferplus", "none")):
+        output = tmp_path / f"{number}"
+        export_bundle(folders[-1], output, tiny_dataset, calibrate=labels)
+        folders.append(output)
+    first, same, other, kept = (
+        read_bundle(folder)["provenance"]["calibration"] for folder in folders[1:]
+    )
+
+    assert first["temperature"] != 1
+    assert first["ece_after"] < first["ece_before"]
+    # It is calibrated: its temperature stays, and so does what it was without.
+    assert same == first
+    direct = export_bundle(tiny_run, tmp_path / "direct", tiny_dataset, calibrate="ferplus")
+    expected = read_bundle(direct)["provenance"]["calibration"]
+    # Surer of the votes, which agree with what it says more often.
+    assert (other["labels"], other["temperature"] < first["temperature"]) == ("ferplus", True)
+    assert other["ece_before"] == pytest.approx(expected["ece_before"], abs=1e-4)
+    assert kept == other
+
+
+def test_votes_without_a_majority_cannot_calibrate(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    votes = np.zeros_like(tiny_dataset.votes)
+    # Not a face.
+    votes[:, -1] = 10
+    undecided = dataclasses.replace(tiny_dataset, votes=votes)
+
+    with pytest.raises(DatasetError, match="none of 42 of PublicTest has a majority"):
+        export_bundle(tiny_run, tmp_path / "tiny", undecided, calibrate="ferplus")
+
+
+def test_a_model_that_is_none_of_its_run_is_refused(
+    tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    recipe = json.loads((tiny_run / "recipe.json").read_text())
+    head = recipe["heads"][0]
+    run = _other_seed(
+        tiny_run, tmp_path / "run", 7, heads=[head | {"name": name} for name in ("one", "two")]
+    )
+
+    with pytest.raises(ModelFileError, match=r"model\.keras is none of the models .* one, two\."):
+        export_bundle(run / "model.keras", tmp_path / "tiny", tiny_dataset)
+
+
 def test_what_was_learned_from_public_test_is_not_measured(
     tiny_run: Path,
     tiny_dataset: FaceDataset,

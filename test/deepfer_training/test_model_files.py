@@ -43,6 +43,7 @@ def test_a_shipped_bundle_is_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert {"deepfer48", "deepfer48-fer2013"} <= set(shipped_models())
     for name, folder in shipped_models().items():
         assert find_model(name).path == folder / "model.tflite"
         assert find_model(name).name == name

@@ -1,6 +1,7 @@
 """`deepfer camera`: what the launch file does, where there is no `ros2 launch`."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,7 +10,11 @@ from deepfer_ros.cli.node_options import detector_option, model_option, rate_opt
 
 _ROS_ARGS = "--ros-args"
 _NO_CAMERA = "none"
-_NAME = re.compile(r"[~/]?/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?")
+# As ROS reads them in remap rules, where "__" begins words of its own.
+_PARTS = r"(?!.*__)[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
+_TOPIC = re.compile(f"(~?/)?{_PARTS}", re.ASCII)
+# A "/" at its end is taken away.
+_NAMESPACE = re.compile(f"/?{_PARTS}/?", re.ASCII)
 
 
 class _RosCommand(click.Command):
@@ -24,12 +29,15 @@ class _RosCommand(click.Command):
         return [*super().collect_usage_pieces(ctx), f"[{_ROS_ARGS} …]"]
 
 
-def _check_name(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _check_name(
+    allowed: re.Pattern[str], ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
     """Refuse what ROS would refuse in words that say less."""
-    if value and not _NAME.fullmatch(value):
+    if value and not allowed.fullmatch(value):
         raise click.BadParameter(
-            f"'{value}' is no ROS name; it may have letters, digits, '_' and '/', and no part may "
-            "begin with a digit.",
+            f"'{value}' is no ROS name; its parts, with '/' between them, may have letters, "
+            "digits and single '_', and none may begin with a digit. A topic may begin with '/' "
+            "or '~/', a namespace with '/'.",
             ctx,
             parameter,
         )
@@ -47,7 +55,7 @@ def _check_name(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @rate_option
 @click.option(
     "--image-topic",
-    callback=_check_name,
+    callback=partial(_check_name, _TOPIC),
     metavar="TOPIC",
     help="Name of the camera's topic instead of image_raw.",
 )
@@ -59,7 +67,7 @@ def _check_name(ctx: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option(
     "--namespace",
-    callback=_check_name,
+    callback=partial(_check_name, _NAMESPACE),
     metavar="NAME",
     help="Put both nodes and their topics into a namespace.",
 )

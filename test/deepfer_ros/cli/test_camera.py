@@ -12,6 +12,8 @@ from deepfer_ros.cli import deepfer, node_processes
 
 pytest.importorskip("rclpy")
 
+import rclpy
+
 from deepfer.msg import EmotionArray
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ def invoke(*arguments: str) -> None:
     assert result.exit_code == 0, result.output
 
 
+def check_by_ros(arguments: list[str]) -> None:
+    """Raise RuntimeError if ROS does not take these arguments."""
+    context = rclpy.Context()
+    context.init(args=["--ros-args", *arguments])
+    context.shutdown()
+
+
 class TestArguments:
     def test_without_options_the_defaults_of_the_nodes_hold(
         self, started: dict[str, list[str]]
@@ -52,7 +61,9 @@ class TestArguments:
         ("arguments", "expected"),
         [
             (["--namespace", "robot/"], ["-r", "__ns:=/robot"]),
+            (["--namespace", "/a/_b2"], ["-r", "__ns:=/a/_b2"]),
             (["--image-topic", "/cam/image"], ["-r", "image_raw:=/cam/image"]),
+            (["--image-topic", "~/image_"], ["-r", "image_raw:=~/image_"]),
             (["--log-level", "debug"], ["--log-level", "debug"]),
             (["--use-sim-time"], ["-p", "use_sim_time:=true"]),
             (
@@ -66,6 +77,7 @@ class TestArguments:
     ) -> None:
         invoke(*arguments)
         assert started == {CAMERA: expected, EMOTION: expected}
+        check_by_ros(expected)
 
     def test_options_win_over_the_parameter_file(
         self, started: dict[str, list[str]], tmp_path: Path
@@ -80,6 +92,24 @@ class TestArguments:
     def test_without_a_camera(self, started: dict[str, list[str]]) -> None:
         invoke("--source", "none", "--image-topic", "/usb_cam/image_raw")
         assert started == {EMOTION: ["-r", "image_raw:=/usb_cam/image_raw"]}
+
+    @pytest.mark.parametrize(
+        ("option", "remapped", "names"),
+        [
+            ("--image-topic", "image_raw:=", ["foo/", "~", "~foo", "//foo", "a//b", "a__b"]),
+            ("--namespace", "__ns:=/", ["~/x", "~", "a/~/b", "a/__b"]),
+        ],
+    )
+    def test_names_that_ros_refuses_are_refused(
+        self, started: dict[str, list[str]], option: str, remapped: str, names: list[str]
+    ) -> None:
+        for name in names:
+            with pytest.raises(RuntimeError, match="parse remap rule"):
+                check_by_ros(["-r", remapped + name])
+            result = CliRunner().invoke(deepfer, ["camera", option, name])
+            assert result.exit_code == 2, name
+            assert f"'{name}' is no ROS name" in result.output
+        assert not started
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),

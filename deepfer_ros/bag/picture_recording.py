@@ -93,7 +93,10 @@ class PictureRecording:
             for number, path in enumerate(self._files()):
                 yield number / self._rate_hz, cache(partial(read_image, path))
             return
-        self._source.rewind()
+        try:
+            self._source.rewind()
+        except CameraError as err:
+            raise BagError(str(err)) from err
         clock = _VideoClock(1 / self._rate_hz)
         for number in itertools.count():
             frame = self._source.read()

@@ -6,6 +6,7 @@ import pytest
 from fake_extraction import numbered_picture
 from video_files import write_matroska
 
+from deepfer_ros.bag.errors import BagError
 from deepfer_ros.bag.picture_recording import PictureRecording
 from deepfer_ros.bag.recording import RecordedImage, Selection
 
@@ -74,3 +75,12 @@ def test_duration(tmp_path: Path, rate_hz: float | None, duration_s: float) -> N
     recording = PictureRecording(path, Selection(), rate_hz=rate_hz)
     recording.close()
     assert recording.duration_s == pytest.approx(duration_s, rel=0.05)
+
+
+def test_a_video_that_goes_away_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", TIMES_MS)
+    recording = PictureRecording(path, Selection())
+    path.unlink()
+    with pytest.raises(BagError, match=r"a\.mkv is missing"):
+        list(recording.entries())
+    recording.close()

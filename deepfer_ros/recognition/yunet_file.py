@@ -10,6 +10,7 @@ import os
 import tempfile
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from deepfer_ros.recognition.errors import DetectorError
@@ -103,7 +104,8 @@ def fetch_yunet_file() -> Path:
             is_there = os.path.isfile(target) and _sha256(target.read_bytes()) == release.sha256
             if not is_there:
                 _fetch(release, target)
-        except (OSError, DetectorError) as err:
+        # HTTPException: an answer that is cut off, or no HTTP at all.
+        except (OSError, HTTPException, DetectorError) as err:
             reasons.append(f"{release.file_name}: {err}")
             continue
         return target
@@ -121,10 +123,10 @@ def _fetch(release: _Release, target: Path) -> None:
         raise DetectorError(f"SHA-256 is {found}, expected {release.sha256}")
     target.parent.mkdir(parents=True, exist_ok=True)
     # A file of the final name is always whole, also after a crash in between.
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        file.write(data)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, target)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        whole = Path(folder) / target.name
+        whole.write_bytes(data)
+        os.replace(whole, target)
 
 
 def _sha256(data: bytes) -> str:

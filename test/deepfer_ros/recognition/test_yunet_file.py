@@ -1,7 +1,9 @@
 import hashlib
 import io
 import os
+import re
 import urllib.request
+from http.client import BadStatusLine, HTTPException, IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ class Zoo:
     """Stands for the download: what it serves, by file name, and what was asked for."""
 
     def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytes | HTTPException] = {}
         self.asked: list[str] = []
 
     def open(self, url: str, timeout: float) -> io.BytesIO:
@@ -32,7 +34,10 @@ class Zoo:
         self.asked.append(name)
         if name not in self.files:
             raise OSError("no route to host")
-        return io.BytesIO(self.files[name])
+        answer = self.files[name]
+        if isinstance(answer, HTTPException):
+            raise answer
+        return io.BytesIO(answer)
 
 
 @pytest.fixture
@@ -126,6 +131,25 @@ def test_fetched_once_then_kept(zoo: Zoo, cache: Path) -> None:
 def test_the_older_release_does_when_the_newer_is_gone(zoo: Zoo, cache: Path) -> None:
     zoo.files[OLD] = OLD.encode()
     assert fetch_yunet_file() == cache / OLD
+
+
+@pytest.mark.parametrize("fault", [IncompleteRead(b"half"), BadStatusLine("garbage")])
+def test_the_older_release_does_when_the_answer_is_broken(
+    zoo: Zoo, cache: Path, fault: HTTPException
+) -> None:
+    zoo.files[NEW] = fault
+    with pytest.raises(DetectorError, match=re.escape(f"{NEW}: {fault}")):
+        fetch_yunet_file()
+    zoo.files[OLD] = OLD.encode()
+    assert fetch_yunet_file() == cache / OLD
+
+
+def test_nothing_is_left_of_a_file_that_cannot_be_kept(zoo: Zoo, cache: Path) -> None:
+    zoo.files[NEW] = NEW.encode()
+    (cache / NEW).mkdir(parents=True)
+    with pytest.raises(DetectorError, match="Is a directory"):
+        fetch_yunet_file()
+    assert list(cache.iterdir()) == [cache / NEW]
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(zoo: Zoo, cache: Path) -> None:

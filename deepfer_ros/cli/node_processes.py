@@ -137,11 +137,12 @@ class NodeProcess:
     def close(self) -> None:
         """Free what is left after the end."""
         self._join_reader()
-        if self._process.stdout is not None:
+        # A child of the node's may have its output still; closing would wait until that ends.
+        if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
 
     def _join_reader(self) -> None:
-        """Wait for the rest of the output of a process that has ended."""
+        """Wait a moment for the rest of the output of a process that has ended."""
         if self._reader.is_alive() and self.returncode is not None:
             self._reader.join(1.0)
 
@@ -206,11 +207,11 @@ class NodeGroup:
     def end(self) -> None:
         """End all nodes, by force if need be. May be called again."""
         for number, timeout_s in _ENDING:
-            running = [node for node in self.nodes if node.returncode is None]
-            for node in running:
+            # Also to those that have ended: they may have left children behind.
+            for node in self.nodes:
                 node.send(number)
             end_s = time.monotonic() + timeout_s
-            if all([node.wait(end_s - time.monotonic()) for node in running]):
+            if all([node.wait(end_s - time.monotonic()) for node in self.nodes]):
                 break
         for node in self.nodes:
             node.close()

@@ -43,6 +43,13 @@ def write_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     return write
 
 
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1].startswith("Z")
+    except FileNotFoundError:
+        return True
+
+
 SLEEPER = "import time\nprint('ready', flush=True)\ntime.sleep(60)\n"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER
 
@@ -93,6 +100,29 @@ class TestNodeGroup:
             nodes = list(group.nodes)
         assert all(node.returncode is not None for node in nodes)
 
+    @pytest.mark.parametrize("is_reachable", [True, False], ids=["reachable", "unreachable"])
+    def test_children_of_a_node_that_has_ended_hold_nothing_up(
+        self, write_program: Callable[..., str], is_reachable: bool
+    ) -> None:
+        module = write_program(
+            "leaving",
+            f"""
+            import subprocess
+            child = subprocess.Popen(["sleep", "60"], start_new_session={not is_reachable})
+            print(child.pid, flush=True)
+            """,
+        )
+        with NodeGroup({module: []}, captured=True) as group:
+            wait_until(lambda: group.ended, "the end")
+            pid = int(group.nodes[0].last_words)
+            start_s = time.monotonic()
+            group.end()
+            assert time.monotonic() - start_s < TIMEOUT_S
+        if is_reachable:
+            wait_until(lambda: is_gone(pid), "the end of the child")
+        else:
+            os.kill(pid, signal.SIGKILL)
+
     def test_a_module_in_the_current_folder_is_not_taken(
         self,
         write_program: Callable[..., str],
@@ -131,14 +161,7 @@ class TestNodeGroup:
         pid = int((tmp_path / "pid").read_text())
         parent.kill()
         parent.wait()
-
-        def is_gone() -> bool:
-            try:
-                return Path(f"/proc/{pid}/stat").read_text().split(") ")[1].startswith("Z")
-            except FileNotFoundError:
-                return True
-
-        wait_until(is_gone, "the end of the child")
+        wait_until(lambda: is_gone(pid), "the end of the child")
 
 
 class TestRunNodes:

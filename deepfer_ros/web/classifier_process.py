@@ -160,17 +160,34 @@ class ClassifierProcess:
         return answer, await process.stdout.readexactly(answer["bytes"])
 
     async def _running(self) -> asyncio.subprocess.Process:
+        """Return the process, started if need be.
+
+        Raises:
+            ProblemError: It cannot start, or the server ends.
+        """
         if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                # No module of the same name in the current folder shall be taken instead.
-                env=os.environ | {"PYTHONSAFEPATH": "1"},
-                limit=_MAX_ANSWER_LINE,
-            )
+            try:
+                self._process = process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    # No module of the same name in the current folder shall be taken instead.
+                    env=os.environ | {"PYTHONSAFEPATH": "1"},
+                    limit=_MAX_ANSWER_LINE,
+                )
+            except OSError as err:
+                raise ProblemError(
+                    503, f"What classifies uploads cannot start: {err.strerror}."
+                ) from err
             # `close` did not see a process that was about to start.
             self._check_open()
+            assert process.stdout is not None
+            # A line says that it is up; only an end after that is the upload's fault.
+            if not await process.stdout.readline():
+                self._check_open()
+                raise ProblemError(
+                    503, "What classifies uploads cannot start; the server's log says more."
+                )
         return self._process
 
     async def _end(self) -> None:

@@ -1,8 +1,8 @@
 """The process that reads uploads: what strangers send is decoded apart from everything else.
 
-It takes requests on standard input and answers on standard output; both are a line of JSON and as
-many bytes as that says. A picture that breaks a decoder, takes too long or too much memory ends
-this process alone.
+A line on standard output says that it is up. Then it takes requests on standard input and answers
+on standard output; both are a line of JSON and as many bytes as that says. A picture that breaks a
+decoder, takes too long or too much memory ends this process alone.
 """
 
 import argparse
@@ -192,6 +192,8 @@ def main(arguments: list[str] | None = None) -> None:
         limits = WebLimits(**options.limits)
         return Worker(options.model, options.detector, options.yunet_file, limits)
 
+    answers.write(b"up\n")
+    answers.flush()
     serve(sys.stdin.buffer, answers, load)
 
 

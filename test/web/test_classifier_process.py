@@ -120,6 +120,29 @@ def test_a_process_that_starts_at_the_end_is_ended_too() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        pytest.param([sys.executable, "-c", "exit(1)"], "server's log says", id="ends at once"),
+        pytest.param(["/missing/python"], "No such file or directory", id="missing"),
+    ],
+)
+def test_a_process_that_cannot_start_is_no_fault_of_the_upload(
+    command: list[str], reason: str
+) -> None:
+    async def run() -> None:
+        process = make()
+        working, process._command = process._command, command
+        with pytest.raises(ProblemError, match=f"cannot start.*{reason}") as caught:
+            await process.classify(GREY)
+        assert caught.value.status == 503
+        process._command = working
+        assert (await process.classify(GREY)).result["width"] == 60
+        await process.close()
+
+    asyncio.run(run())
+
+
 class FakeWorker(Worker):
     """Answers without a model."""
 

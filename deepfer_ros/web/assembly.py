@@ -48,6 +48,7 @@ class LiveServer:
         options: How it is set up.
         on_watched: Told, in the thread of the event loop, whose pictures are wanted.
         sink: Takes the pictures of a browser's camera; None switches that off.
+        on_failure: See `WebServer`.
 
     Raises:
         AccessError: The token is not good.
@@ -59,18 +60,25 @@ class LiveServer:
         options: WebOptions,
         on_watched: Callable[[frozenset[str]], None],
         sink: ImageSink | None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._sink = sink
         port = listener.getsockname()[1]
         self._access = Access(token=options.token, host_names=options.host_names, port=port)
         self._hub = LiveHub(options.limits, on_watched)
-        self._server = WebServer(listener, self._create, options.limits, options.certificate)
+        self._server = WebServer(
+            listener, self._create, options.limits, options.certificate, on_failure
+        )
         self.port: int = port
 
     def start(self) -> None:
-        """Start to serve."""
+        """Start to serve; see `WebServer.start`."""
         self._server.start()
+
+    def raise_failure(self) -> None:
+        """Raise what has ended the server, if it has failed."""
+        self._server.raise_failure()
 
     def stop(self) -> None:
         """End."""

@@ -105,6 +105,8 @@ class WebServer:
         create: Makes the application, in the thread of the server's event loop.
         limits: How many connections, and how large messages.
         certificate: For TLS.
+        on_failure: Called in the thread when the server has failed, which ends the thread.
+            `raise_failure` then raises the same in any other thread.
 
     Raises:
         AccessError: The certificate cannot be used.
@@ -116,12 +118,14 @@ class WebServer:
         create: Callable[[], "ServedApplication"],
         limits: WebLimits,
         certificate: Certificate | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self._listener = listener
         self._create = create
         self._limits = limits
         self._connections = _Connections(limits)
         self._certificate = certificate
+        self._on_failure = on_failure
         if certificate is not None:
             check_certificate(certificate)
         self._is_ready = threading.Event()
@@ -138,9 +142,21 @@ class WebServer:
         return port
 
     def start(self) -> None:
-        """Start to serve, and wait until it does."""
+        """Start to serve, and wait until it does.
+
+        Raises:
+            TimeoutError: It does not in time.
+        """
         self._thread.start()
-        self._is_ready.wait(_START_S)
+        if not self._is_ready.wait(_START_S):
+            raise TimeoutError(
+                f"The web server has not started within {_START_S:g} s; try again when the "
+                "machine is less busy."
+            )
+        self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise what has ended the server's thread, if it has failed."""
         if self._failure is not None:
             raise self._failure
 
@@ -180,6 +196,7 @@ class WebServer:
             asyncio.run(self._serve())
         except BaseException as err:
             self._failure = err
+            self._on_failure()
             if self._is_ready.is_set():
                 raise
         finally:

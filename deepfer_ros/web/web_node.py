@@ -90,6 +90,9 @@ class WebParameters:
 class WebNode(Node):
     """Serves the page and feeds it from topics.
 
+    If the server's thread fails, the same is raised in the executor's: a node that lives on would
+    serve nobody.
+
     Raises:
         AccessError: The server cannot listen, or not safely.
         ModelError: The model for uploads is missing or damaged.
@@ -119,8 +122,12 @@ class WebNode(Node):
             certificate=certificate,
         )
         sink = RosImageSink(self) if parameters.browser_camera else None
+        # The server's thread uses it to wake the executor.
+        self._wake = self.create_guard_condition(self._on_wake)
         listener = listen(parameters.host, parameters.port)
-        self._server = server = LiveServer(listener, options, self._on_watched, sink)
+        self._server = server = LiveServer(
+            listener, options, self._on_watched, sink, self._wake.trigger
+        )
         self._cameras = RosCameras(
             self, tuple(options.labels), server.tell, options.limits.cameras
         )
@@ -131,7 +138,11 @@ class WebNode(Node):
         )
 
     def start(self) -> None:
-        """Start to serve, and say where."""
+        """Start to serve, and say where.
+
+        Raises:
+            TimeoutError: The server does not start in time.
+        """
         assert self._server is not None
         self._server.start()
         url = f"{self._scheme}://{_shown_host(self._options.host)}:{self._server.port}/"
@@ -146,6 +157,10 @@ class WebNode(Node):
         if self._server is not None:
             self._server.stop()
         super().destroy_node()
+
+    def _on_wake(self) -> None:
+        if self._server is not None:
+            self._server.raise_failure()
 
     def _on_watched(self, names: frozenset[str]) -> None:
         self._cameras.watch(names)
@@ -227,7 +242,7 @@ def main(args: list[str] | None = None) -> int:
         WebNode,
         parameters=WebParameters,
         args=args,
-        errors=(AccessError, DetectorError, ModelError),
+        errors=(AccessError, DetectorError, ModelError, TimeoutError),
     )
 
 

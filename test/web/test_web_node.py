@@ -264,6 +264,24 @@ def test_it_ends_at_once_when_told(
         assert "Traceback" not in node.log
 
 
+def test_it_ends_when_the_server_fails(ros_environment: None, log_path: Path) -> None:
+    code = """
+import asyncio, sys, uvicorn
+from deepfer_ros.web.web_node import main
+
+async def fail(self, sockets):
+    await asyncio.sleep(0.5)
+    raise OSError("the server broke")
+
+uvicorn.Server.serve = fail
+sys.exit(main())
+"""
+    with running(["-c", code, *NODE[2:]], log_path) as node:
+        url_of(node)
+        assert node.wait() == 1
+        assert node.log.rstrip().endswith("OSError: the server broke")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["web", "demo"])
 def test_the_commands_show_the_sample(ros_environment: None, log_path: Path, command: str) -> None:

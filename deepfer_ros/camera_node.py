@@ -102,15 +102,16 @@ class CameraParameters:
 class CameraNode(Node):
     """Publishes the pictures of one source as `image_raw`.
 
-    A thread of its own reads and publishes, so that a slow device delays nothing else. If that
-    thread fails, the same is raised in the executor's: a node that lives on would be silent.
+    The source is opened when the node is made. From `start` on, a thread of its own reads and
+    publishes, so that a slow device delays nothing else. If that thread fails, the same is raised
+    in the executor's: a node that lives on would be silent.
 
     Args:
         open_source: Opens a source by name, with a size and a function for warnings.
         options: Passed on to `rclpy.node.Node`.
 
     Raises:
-        CameraError: Width and height do not go together.
+        CameraError: Width and height do not go together, or the source cannot be used.
         ParameterException: A parameter has a wrong type or is out of range.
     """
 
@@ -123,7 +124,7 @@ class CameraNode(Node):
         **options: Any,  # noqa: ANN401 - whatever rclpy takes
     ) -> None:
         self._open_source = open_source
-        # All this exists first: ROS destroys a node that is half made, too.
+        # All this exists first: from Kilted on, ROS destroys a node that is half made, too.
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="camera")
         self._capture: Future[None] | None = None
@@ -145,14 +146,12 @@ class CameraNode(Node):
         self._message.header.frame_id = self._frame_id
         # The thread uses it to wake the executor.
         self._wake = self.create_guard_condition(self._on_wake)
+        # Not in `start`, which no signal interrupts: a webcam may take seconds.
+        self._source = self._open(parameters.source)
 
     def start(self) -> None:
-        """Open the source and begin to publish.
-
-        Raises:
-            CameraError: The source cannot be used.
-        """
-        self._source = self._open(read_parameters(self, CameraParameters).source)
+        """Begin to publish."""
+        assert self._source is not None
         self._capture = self._pool.submit(self._run, self._source)
         self._capture.add_done_callback(lambda _: self._wake.trigger())
 

@@ -44,9 +44,10 @@ Report = Callable[[str], None]
 """Takes one sentence about something that was skipped or could not be used."""
 
 _DEVICES = Path("/dev")
-# A webcam needs a second or two to wake up.
-_DEVICE_TIMEOUT_S = 5.0
-_AUTO_TIMEOUT_S = 3.0
+# A webcam needs a second or two to wake up. The end of a node may have to wait for both times, and
+# who runs nodes is patient for 5 s: `cli/node_processes.py` as well as `ros2 launch`.
+_DEVICE_TIMEOUT_S = 3.0
+_CLOSE_TIMEOUT_S = 1.0
 
 _SAMPLE_RATE_HZ = 30.0
 _IMAGE_RATE_HZ = 10.0
@@ -195,7 +196,8 @@ class WebcamSource:
         self._thread.start()
         try:
             first = self.read()
-        except CameraError:
+        # A signal may interrupt the wait; the device shall be freed all the same.
+        except (CameraError, KeyboardInterrupt):
             self.close()
             raise
         with self._news:
@@ -228,7 +230,7 @@ class WebcamSource:
             self._closed = True
             self._news.notify_all()
         # The thread frees the device itself; one that hangs in the driver is left behind.
-        self._thread.join(1.0)
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _capture(self) -> None:
         """Read until closed or broken; the only code that touches the device."""
@@ -558,7 +560,7 @@ def fit_image(image_bgr: NDArray[np.uint8], size: tuple[int, int] | None) -> NDA
 def _open_auto(size: tuple[int, int] | None, report: Report) -> FrameSource:
     for device in list_webcams():
         try:
-            return WebcamSource(device, size, timeout_s=_AUTO_TIMEOUT_S)
+            return WebcamSource(device, size)
         except CameraError as err:
             report(str(err))
     return SampleSource(size)

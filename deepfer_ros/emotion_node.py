@@ -91,7 +91,7 @@ class EmotionNode(ManagedNode):
     ) -> None:
         # One for the life of the node: it knows which face ids were given.
         self._load = load or RecognizerLoader()
-        # All this exists first: ROS destroys a node that is half made, too.
+        # All this exists first: from Kilted on, ROS destroys a node that is half made, too.
         self._recognizers: Recognizers | None = None
         self._stills: StillImageClassifier | None = None
         self._cameras: list[CameraStream] = []

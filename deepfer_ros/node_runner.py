@@ -1,16 +1,15 @@
 """Run a node in a process of its own: from its command line to its exit status."""
 
-import signal
+import gc
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Protocol
 
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
+from rclpy.signals import SignalHandlerOptions, uninstall_signal_handlers
 
 from deepfer_ros.parameter_table import explain_parameters
 from deepfer_ros.stop_signals import StopSignals
@@ -22,10 +21,14 @@ _LONGEST_WAIT_S = 0.2
 
 
 class StartableNode(Protocol):
-    """What `run_node` needs of a node, beside being one."""
+    """What `run_node` needs of a node, beside being one.
+
+    A signal interrupts the constructor, but not `start`. So what waits for a device belongs into
+    the constructor, and what starts a thread that has to be stopped into `start`.
+    """
 
     def start(self) -> None:
-        """Begin to work; what may take long belongs here and not into the constructor."""
+        """Begin to work."""
 
     def destroy_node(self) -> None:
         """Stop all threads and free everything."""
@@ -49,21 +52,30 @@ def run_node(
         errors: What making and starting the node may raise on purpose.
 
     Returns:
-        The exit status: 0 after an ordinary end, 1 if the node could not start; one line on
+        The exit status: 0 after an ordinary end, also one that a signal asked for while the node
+        was starting; 1 if it could not start; 2 if the command line is not for ROS. One line on
         standard error says why.
     """
     own = list(takewhile(lambda arg: arg != _ROS_ARGS, sys.argv[1:] if args is None else args))
     if own:
         return _answer(name, own, parameters)
     prepare_transport()
-    try:
-        return _run(name, make_node, args, errors)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except errors as err:
-        return _refuse(name, err)
-    finally:
-        rclpy.try_shutdown()
+    # rclpy's own answer to a signal shuts ROS down below a node that is half made or about to
+    # publish, and wakes executors that are being freed: tracebacks and, now and then, a crash.
+    with StopSignals() as stop:
+        try:
+            return _run(name, make_node, args, stop)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return 0
+        except errors as err:
+            return 0 if stop else _refuse(name, err)
+        finally:
+            # A node lies in reference cycles. What nobody collects now, the interpreter takes down
+            # at its own end, in any order and with the middleware's threads still running.
+            gc.collect()
+            rclpy.try_shutdown()
+            # Up to Jazzy, shutting down leaves the thread that rclpy has for signals.
+            uninstall_signal_handlers()
 
 
 def _answer(name: str, arguments: list[str], parameters: type | None) -> int:
@@ -85,47 +97,37 @@ def _run(
     name: str,
     make_node: Callable[[], StartableNode],
     args: list[str] | None,
-    errors: tuple[type[Exception], ...],
+    stop: StopSignals,
 ) -> int:
-    # rclpy's own answer to a signal shuts ROS down below a node that is half made or about to
-    # publish, and wakes executors that are being freed: tracebacks and, now and then, a crash.
-    with StopSignals() as stop:
-        with _signals_as_exceptions():
-            try:
-                rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-            # rclpy's own errors are RuntimeErrors; this one is a wrong argument or parameter file.
-            except RuntimeError as err:
-                return _refuse(name, err)
-            try:
-                node = make_node()
-            # RuntimeError again: QoS overrides that rclpy cannot use, names that ROS cannot have.
-            except (ParameterException, RuntimeError) as err:
-                return _refuse(name, err)
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
+    with stop.interrupting():
         try:
-            node.start()
-            while not stop:
-                executor.spin_once(timeout_sec=_LONGEST_WAIT_S)
-        finally:
-            executor.shutdown()
-            node.destroy_node()
-            rclpy.try_shutdown()
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        # rclpy's own errors are RuntimeErrors; this one is a wrong argument or parameter file.
+        except RuntimeError as err:
+            return _refuse(name, err)
+        except UnicodeEncodeError as err:
+            return _refuse(
+                name,
+                f"the argument '{err.object}' is not UTF-8, and ROS takes nothing else; write it "
+                "in UTF-8, and rename a file whose name is not.",
+            )
+        try:
+            node = make_node()
+        # RuntimeError again: QoS overrides that rclpy cannot use, names that ROS cannot have.
+        except (ParameterException, RuntimeError) as err:
+            return _refuse(name, err)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+    try:
+        node.start()
+        while not stop:
+            executor.spin_once(timeout_sec=_LONGEST_WAIT_S)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
     return 0
 
 
-@contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    """Raise KeyboardInterrupt inside the block: what waits for a device there must not go on."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _refuse(name: str, err: Exception) -> int:
-    print(f"{name} cannot start: {err}", file=sys.stderr)
+def _refuse(name: str, reason: Exception | str) -> int:
+    print(f"{name} cannot start: {reason}", file=sys.stderr)
     return 1

@@ -1,6 +1,8 @@
 """Note the signals that end a program, so that it can end in its own time."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -14,6 +16,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._received = False
+        self._interrupts = False
         self._previous: dict[signal.Signals, object] = {}
 
     def __bool__(self) -> bool:
@@ -34,5 +37,18 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt inside the block, too, when one of them comes."""
+        self._interrupts = True
+        try:
+            yield
+        finally:
+            self._interrupts = False
+
     def _on_signal(self, number: int, frame: object) -> None:
         self._received = True
+        if self._interrupts:
+            # Once: what cleans up after it shall not be interrupted in turn.
+            self._interrupts = False
+            raise KeyboardInterrupt

@@ -89,7 +89,7 @@ class ImagePublisher(Node):
     """
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - whatever rclpy takes
-        # These exist first: ROS destroys a node that is half made, too.
+        # These exist first: from Kilted on, ROS destroys a node that is half made, too.
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher")
         super().__init__(NODE_NAME, **options)

@@ -100,7 +100,7 @@ class WebNode(Node):
     """
 
     def __init__(self) -> None:
-        # ROS destroys a node that is half made, too.
+        # From Kilted on, ROS destroys a node that is half made, too.
         self._server: LiveServer | None = None
         super().__init__(NODE_NAME)
         self.add_on_set_parameters_callback(self._on_set_parameters)

@@ -393,6 +393,20 @@ def start_process(*ros_arguments: str) -> subprocess.Popen[str]:
     )
 
 
+STOPPED_AT_THE_WEBCAM = """
+import os, signal, sys, time
+from deepfer_ros import camera_node, camera_sources
+
+def hang(name):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+camera_sources._check_device = lambda device: None
+camera_sources._open_webcam = hang
+sys.exit(camera_node.main(["--ros-args", "-p", "source:=0"]))
+"""
+
+
 class TestProcess:
     @pytest.mark.parametrize("size", [(640, 480), (1920, 1080)], ids=["640x480", "1920x1080"])
     def test_frames_of_every_size_arrive(self, peer: "RosPeer", size: tuple[int, int]) -> None:
@@ -422,6 +436,16 @@ class TestProcess:
         _, output = process.communicate(timeout=20)
         assert process.returncode == 0
         assert "Traceback" not in output
+
+    def test_ends_while_it_waits_for_a_webcam_that_hangs(self, ros_environment: None) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", STOPPED_AT_THE_WEBCAM],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_topic_can_be_remapped_and_namespaced(self, peer: "RosPeer", tmp_path: Path) -> None:
         path = tmp_path / 'a "photo" with: spaces.png'

@@ -30,6 +30,7 @@ from deepfer_ros.camera_sources import (
     list_images,
     open_source,
 )
+from deepfer_ros.cli import node_processes
 
 
 def picture(value: int, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
@@ -275,6 +276,24 @@ class TestWebcamSource:
         # The device is freed as soon as its driver lets go.
         hang.set()
         assert capture.released.wait(5)
+
+    def test_an_interrupted_wait_frees_the_device(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class EndlessCapture(FakeCapture):
+            def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
+                return True, picture(1)
+
+        def interrupt(source: WebcamSource) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(WebcamSource, "read", interrupt)
+        capture = EndlessCapture([])
+        with pytest.raises(KeyboardInterrupt):
+            webcam(capture)
+        assert capture.released.wait(5)
+
+    def test_one_that_hangs_delays_the_end_less_than_the_parent_waits(self) -> None:
+        _, patience_s = node_processes._ENDING[0]
+        assert camera_sources._DEVICE_TIMEOUT_S + camera_sources._CLOSE_TIMEOUT_S < patience_s
 
     def test_close_ends_a_read_that_waits(self) -> None:
         go = threading.Event()

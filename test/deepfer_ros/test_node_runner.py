@@ -12,11 +12,13 @@ pytest.importorskip("rclpy")
 from deepfer_ros import emotion_node
 
 PROGRAM = """
-import os, signal, sys
-from rclpy.node import Node
+import os, signal, sys, time
+from pathlib import Path
+import numpy  # Its threads shall not be counted.
+from rclpy.lifecycle import LifecycleNode
 from deepfer_ros.node_runner import run_node
 
-class Mine(Node):
+class Mine(LifecycleNode):
     def __init__(self):
         {before}
         super().__init__("mine")
@@ -29,14 +31,39 @@ class Mine(Node):
         print("destroyed", flush=True)
         super().destroy_node()
 
-sys.exit(run_node("mine", Mine, errors=(ZeroDivisionError,)))
+{outset}
+
+def threads():
+    return set(Path("/proc/self/task").iterdir())
+
+before = threads()
+status = run_node("mine", Mine, errors=(ZeroDivisionError,))
+end_s = time.monotonic() + 2
+# The system lists one that has ended for a moment longer.
+while len(threads() - before) > {lasting} and time.monotonic() < end_s:
+    time.sleep(0.01)
+for thread in threads() - before:
+    print("left:", (thread / "comm").read_text().strip())
+sys.exit(status)
 """
+# Threads that last as long as the process: a watchdog of Fast DDS, and who flushes ROS's log.
+LASTING_THREADS = 2
 
 
 def run(
-    *arguments: str, before: str = "pass", making: str = "pass", starting: str = "pass"
+    *arguments: str,
+    outset: str = "pass",
+    before: str = "pass",
+    making: str = "pass",
+    starting: str = "pass",
 ) -> "subprocess.CompletedProcess[str]":
-    code = textwrap.dedent(PROGRAM).format(before=before, making=making, starting=starting)
+    code = textwrap.dedent(PROGRAM).format(
+        outset=outset,
+        before=before,
+        making=making,
+        starting=starting,
+        lasting=LASTING_THREADS,
+    )
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         check=False,
@@ -55,6 +82,40 @@ class TestSignals:
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         assert ("destroyed" in done.stdout) == (moment == "starting")
+
+    def test_what_fails_once_it_is_told_to_stop_is_no_error(self) -> None:
+        done = run(starting="os.kill(os.getpid(), signal.SIGTERM); 1 / 0")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @pytest.mark.parametrize(("ignored", "other"), [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGINT")])
+    def test_one_that_is_ignored_stays_so(self, ignored: str, other: str) -> None:
+        """A shell has its background programs ignore SIGINT."""
+        done = run(
+            outset=f"signal.signal(signal.{ignored}, signal.SIG_IGN)",
+            making=f"os.kill(os.getpid(), signal.{ignored})",
+            starting=f"print('started'); os.kill(os.getpid(), signal.{other})",
+        )
+        assert done.returncode == 0, done.stderr
+        assert "started" in done.stdout
+
+
+@pytest.mark.usefixtures("ros_environment")
+@pytest.mark.parametrize(
+    ("moment", "event", "status"),
+    [
+        pytest.param("making", "1 / 0", 1, id="refused"),
+        pytest.param("making", "raise RuntimeError('no such QoS')", 1, id="refused by ROS"),
+        pytest.param("making", "os.kill(os.getpid(), signal.SIGTERM)", 0, id="stopped half made"),
+        pytest.param("starting", "1 / 0", 1, id="not started"),
+        pytest.param("starting", "os.kill(os.getpid(), signal.SIGTERM)", 0, id="ordinary end"),
+    ],
+)
+def test_the_middleware_ends_before_the_interpreter(moment: str, event: str, status: int) -> None:
+    done = run(**{moment: event})
+    assert done.returncode == status, done.stderr
+    left = [line for line in done.stdout.splitlines() if line.startswith("left: ")]
+    assert len(left) <= LASTING_THREADS, left
+    assert {line for line in left if "dds" in line} <= {"left: dds.shm.wdog"}
 
 
 STOPPED_HALF_MADE = """
@@ -107,6 +168,7 @@ class TestRefusals:
             (["--ros-args", "--params-file", "/nowhere.yaml"], "/nowhere.yaml"),
             (["--ros-args", "--wrong"], "--wrong"),
             (["--ros-args", "-p"], "-p"),
+            (["--ros-args", "-p", "path:=caf\udce9"], r"'path:=caf\udce9' is not UTF-8, and ROS"),
         ],
     )
     def test_wrong_ros_arguments(self, arguments: list[str], expected: str) -> None:

@@ -44,9 +44,9 @@ Report = Callable[[str], None]
 """Takes one sentence about something that was skipped or could not be used."""
 
 _DEVICES = Path("/dev")
-# A webcam needs a second or two to wake up. The end of a node may have to wait for both times, and
-# who runs nodes is patient for 5 s: `cli/node_processes.py` as well as `ros2 launch`.
-_DEVICE_TIMEOUT_S = 3.0
+# A webcam needs a second or two to wake up, some longer.
+_DEVICE_TIMEOUT_S = 5.0
+_AUTO_TIMEOUT_S = 3.0
 _CLOSE_TIMEOUT_S = 1.0
 
 _SAMPLE_RATE_HZ = 30.0
@@ -560,7 +560,7 @@ def fit_image(image_bgr: NDArray[np.uint8], size: tuple[int, int] | None) -> NDA
 def _open_auto(size: tuple[int, int] | None, report: Report) -> FrameSource:
     for device in list_webcams():
         try:
-            return WebcamSource(device, size)
+            return WebcamSource(device, size, timeout_s=_AUTO_TIMEOUT_S)
         except CameraError as err:
             report(str(err))
     return SampleSource(size)

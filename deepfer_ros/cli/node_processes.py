@@ -28,8 +28,8 @@ NodeParameters = Mapping[str, str | float | bool | list[str] | None]
 
 _KEPT_LINES = 50
 # First politely; a node that does not listen is ended by force. Not SIGINT: a node that is still
-# importing would answer it with a traceback.
-_ENDING = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 3.0))
+# importing would answer it with a traceback. A camera node may wait 6 s for a webcam that hangs.
+_ENDING = ((signal.SIGTERM, 7.0), (signal.SIGKILL, 3.0))
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
 

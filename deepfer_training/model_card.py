@@ -234,7 +234,8 @@ def _files(bundle: dict[str, Any], folder: Path) -> str:
         "Columns: accuracy on PublicTest and PrivateTest against the original labels, and against "
         f"the FER+ majority; the largest difference of any probability of any {_SPLIT} picture "
         "from the Keras model; the median time for one face alone, LiteRT and ONNX Runtime on one "
-        f"thread ({bundle['provenance']['export']['machine']})."
+        f"thread ({bundle['provenance']['export']['machine']}; other programs may have run beside "
+        "it)."
     )
     elsewhere = fill_paragraph(
         "Every file that is here was checked against the Keras model on the whole of PublicTest "

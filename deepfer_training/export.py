@@ -363,8 +363,8 @@ def _differing_fields(source: _Source, first: _Source) -> list[str]:
             recipes.append(dataclasses.asdict(config_from_dict(each.recipe)))
         except ConfigError as err:
             raise ExportError(f"The recipe of {each.path} cannot be compared: {err}") from err
-    fields = sorted({*recipes[0], *recipes[1]} - {"seed"})
-    changed = [name for name in fields if recipes[0].get(name) != recipes[1].get(name)]
+    fields = sorted({*recipes[0]} - {"seed"})
+    changed = [name for name in fields if recipes[0][name] != recipes[1][name]]
     if (source.head or {}).get("name") != (first.head or {}).get("name"):
         changed.append("head")
     return changed
@@ -437,7 +437,7 @@ def _find_head(model: Path, recipe: dict[str, Any] | None) -> dict[str, Any] | N
         ModelFileError: The recipe has several, and none of them has the model's name.
     """
     heads = {head["name"]: head for head in (recipe or {}).get("heads", [])}
-    if len(heads) == 1 or not heads:
+    if len(heads) <= 1:
         return next(iter(heads.values()), None)
     if model.stem not in heads:
         raise ModelFileError(

@@ -22,6 +22,7 @@ from deepfer_ros.web.limits import WebLimits
 
 _START_S = 10.0
 _END_S = 3.0
+_FAREWELL_S = 1.0
 _ABORT_S = 1.0
 _BACKLOG = 128
 # How often a connection is looked at in the time after which it is closed.
@@ -131,6 +132,7 @@ class WebServer:
         self._is_ready = threading.Event()
         self._served: ServedApplication | None = None
         self._server: uvicorn.Server | None = None
+        self._leave: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="web_server")
@@ -189,7 +191,13 @@ class WebServer:
         if self._served is not None:
             self._served.close()
         if self._server is not None:
-            self._server.should_exit = True
+            self._leave = asyncio.ensure_future(self._take_leave(self._server))
+
+    async def _take_leave(self, server: uvicorn.Server) -> None:
+        # uvicorn closes WebSockets without a word, so those who are being told why go first.
+        if server.server_state.tasks:
+            await asyncio.wait(server.server_state.tasks, timeout=_FAREWELL_S)
+        server.should_exit = True
 
     def _run(self) -> None:
         try:

@@ -1,10 +1,13 @@
 """The server's thread: it starts in time or not at all, and does not fail in silence."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 
 import pytest
 import uvicorn
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from deepfer_ros.web import server as web_server
 from deepfer_ros.web.guard import Receive, Scope, Send
@@ -84,3 +87,24 @@ def test_stop_is_no_failure() -> None:
     server.stop()
     server.raise_failure()
     assert not told.is_set()
+
+
+def test_a_visitor_who_is_slow_to_go_is_still_told_why() -> None:
+    may_go = asyncio.Event()
+
+    async def talk(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await may_go.wait()
+        # For example because a picture is being decoded; longer than uvicorn takes to see its end.
+        await asyncio.sleep(0.5)
+        await send({"type": "websocket.close", "code": 1001, "reason": "The server ends."})
+
+    server = make(lambda: ServedApplication(talk, list, may_go.set, clean_up))
+    server.start()
+    with connect(f"ws://127.0.0.1:{server.port}") as visitor:
+        server.stop()
+        with pytest.raises(ConnectionClosed) as ended:
+            visitor.recv(TIMEOUT_S)
+    assert ended.value.rcvd is not None
+    assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (1001, "The server ends.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training_runs import copy_run
 
 from deepfer_training.errors import DatasetError, ExportError, ModelFileError, RunError
 from deepfer_training.fer2013 import LABELS, FaceDataset
@@ -588,20 +589,12 @@ def test_what_is_left_out_is_measured_but_not_written(
     assert "deepfer export tiny/model.keras --calibrate none" in card
 
 
-def _other_seed(run: Path, folder: Path, seed: int, **changes: object) -> Path:
-    """Copy a run as if another seed had made it."""
-    shutil.copytree(run, folder)
-    recipe = json.loads((folder / "recipe.json").read_text()) | {"seed": seed} | changes
-    (folder / "recipe.json").write_text(json.dumps(recipe))
-    return folder
-
-
 def test_mean_and_spread_of_several_seeds(
     tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path, float_only: None
 ) -> None:
     from deepfer_training.export import export_bundle
 
-    others = [_other_seed(tiny_run, tmp_path / f"seed{seed}", seed) for seed in (8, 9)]
+    others = [copy_run(tiny_run, tmp_path / f"seed{seed}", seed=seed) for seed in (8, 9)]
 
     folder = export_bundle(tiny_run, tmp_path / "tiny", tiny_dataset, other_seeds=others)
 
@@ -637,7 +630,7 @@ def test_a_seed_of_an_older_version_can_be_compared(
 ) -> None:
     from deepfer_training.export import export_bundle
 
-    older = _other_seed(tiny_run, tmp_path / "older", 8)
+    older = copy_run(tiny_run, tmp_path / "older", seed=8)
     recipe = json.loads((older / "recipe.json").read_text())
     # Fields that came later; their defaults are what was done before.
     del recipe["public_test_share"], recipe["heads"][0]["teacher_view"]
@@ -695,9 +688,8 @@ def test_a_model_that_is_none_of_its_run_is_refused(
 
     recipe = json.loads((tiny_run / "recipe.json").read_text())
     head = recipe["heads"][0]
-    run = _other_seed(
-        tiny_run, tmp_path / "run", 7, heads=[head | {"name": name} for name in ("one", "two")]
-    )
+    heads = [head | {"name": name} for name in ("one", "two")]
+    run = copy_run(tiny_run, tmp_path / "run", heads=heads)
 
     with pytest.raises(ModelFileError, match=r"model\.keras is none of the models .* one, two\."):
         export_bundle(run / "model.keras", tmp_path / "tiny", tiny_dataset)
@@ -718,7 +710,7 @@ def test_what_was_learned_from_public_test_is_not_measured(
         checked.extend(entry.fer2013.images for entry in evaluations.values())
 
     monkeypatch.setattr(export, "_check_losses", check)
-    run = _other_seed(tiny_run, tmp_path / "run", 7, public_test_share=0.5)
+    run = copy_run(tiny_run, tmp_path / "run", public_test_share=0.5)
     unlearned = len(tiny_dataset.learn_from_public_test(0.5).split("PublicTest"))
 
     folder = export.export_bundle(run, tmp_path / "tiny", tiny_dataset)
@@ -740,7 +732,7 @@ def test_a_share_that_is_none_is_refused(
 ) -> None:
     from deepfer_training.export import export_bundle
 
-    run = _other_seed(tiny_run, tmp_path / "run", 7, public_test_share=share)
+    run = copy_run(tiny_run, tmp_path / "run", public_test_share=share)
 
     with pytest.raises(ModelFileError, match=f"is {share!r}, allowed: 0 to below 1"):
         export_bundle(run, tmp_path / "tiny", tiny_dataset)
@@ -766,12 +758,12 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
 ) -> None:
     from deepfer_training.export import export_bundle
 
-    same = _other_seed(tiny_run, tmp_path / "same", 7)
-    other = _other_seed(tiny_run, tmp_path / "other", 8, name="larger", crop_margin=0.5)
-    elsewhere = _other_seed(tiny_run, tmp_path / "elsewhere", 9)
+    same = copy_run(tiny_run, tmp_path / "same")
+    other = copy_run(tiny_run, tmp_path / "other", seed=8, name="larger", crop_margin=0.5)
+    elsewhere = copy_run(tiny_run, tmp_path / "elsewhere", seed=9)
     run = json.loads((elsewhere / "run.json").read_text()) | {"data_sha256": "0" * 64}
     (elsewhere / "run.json").write_text(json.dumps(run))
-    taught = _other_seed(tiny_run, tmp_path / "taught", 10)
+    taught = copy_run(tiny_run, tmp_path / "taught", seed=10)
     run = json.loads((taught / "run.json").read_text()) | {"teachers": ["other"]}
     (taught / "run.json").write_text(json.dumps(run))
     bare = tmp_path / "bare"
@@ -835,7 +827,7 @@ def test_a_bundle_does_not_say_where_files_lie(
     from deepfer_training.export import export_bundle
 
     network = {"architecture": "resnet50v2", "weights": "/home/me/weights.h5"}
-    run = _other_seed(tiny_run, tmp_path / "run", 7, network=network)
+    run = copy_run(tiny_run, tmp_path / "run", network=network)
 
     folder = export_bundle(run, tmp_path / "tiny", tiny_dataset)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from training_runs import run_until_killed
+from training_runs import copy_run, run_until_killed
 
 from deepfer_training.config import (
     AugmentationConfig,
@@ -237,10 +237,7 @@ def test_who_learned_from_more_of_public_test_is_no_start_and_no_teacher(
 ) -> None:
     from deepfer_training.training import train
 
-    before = tmp_path / "before"
-    shutil.copytree(tiny_run, before)
-    recipe = json.loads((before / "recipe.json").read_text()) | {"public_test_share": 0.5}
-    (before / "recipe.json").write_text(json.dumps(recipe))
+    before = copy_run(tiny_run, tmp_path / "before", public_test_share=0.5)
     config = dataclasses.replace(
         tiny_config,
         public_test_share=0.4,

@@ -1,6 +1,8 @@
-"""Trainings in processes of their own: to be killed, on another backend, or several together."""
+"""Copies of runs, and trainings in processes of their own: to be killed, or several together."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,6 +90,14 @@ def run_until_killed(
     killed = start_training(recipe, files, run, kill_at_step=kill_at_step)
     _, errors = killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL, errors.decode()
+
+
+def copy_run(run: Path, folder: Path, **changes: object) -> Path:
+    """Copy a run as if a recipe with these fields changed, the seed for example, had made it."""
+    shutil.copytree(run, folder)
+    recipe = json.loads((folder / "recipe.json").read_text()) | changes
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    return folder
 
 
 def free_port() -> int:

@@ -226,6 +226,11 @@ def check_cameras(values: dict[str, str]) -> None:
             f"source:={values['source']} names {len(sources(values))} sources for {count} "
             "cameras; give one for each, or one for all."
         )
+    if values["image_topic"].startswith("~"):
+        raise RuntimeError(
+            f"image_topic:={values['image_topic']} would be another topic for each node; give a "
+            "name that does not begin with '~'."
+        )
     if count > 1 and values["image_topic"].startswith("/"):
         raise RuntimeError(
             f"image_topic:={values['image_topic']} would be the same for all {count} cameras; "

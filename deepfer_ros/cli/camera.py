@@ -12,7 +12,8 @@ _ROS_ARGS = "--ros-args"
 _NO_CAMERA = "none"
 # As ROS reads them in remap rules, where "__" begins words of its own.
 _PARTS = r"(?!.*__)[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
-_TOPIC = re.compile(f"(~?/)?{_PARTS}", re.ASCII)
+# Not "~/": both nodes would put a name of their own there, and would not meet.
+_TOPIC = re.compile(f"/?{_PARTS}", re.ASCII)
 # A "/" at its end is taken away.
 _NAMESPACE = re.compile(f"/?{_PARTS}/?", re.ASCII)
 
@@ -35,9 +36,9 @@ def _check_name(
     """Refuse what ROS would refuse in words that say less."""
     if value and not allowed.fullmatch(value):
         raise click.BadParameter(
-            f"'{value}' is no ROS name; its parts, with '/' between them, may have letters, "
-            "digits and single '_', and none may begin with a digit. A topic may begin with '/' "
-            "or '~/', a namespace with '/'.",
+            f"'{value}' is no ROS name for both nodes; its parts, with '/' between them, may have "
+            "letters, digits and single '_', and none may begin with a digit. It may begin with "
+            "'/', but not with '~', which stands for another name in each node.",
             ctx,
             parameter,
         )

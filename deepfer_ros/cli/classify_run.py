@@ -75,8 +75,12 @@ def run_classify(
         click.exceptions.Exit: With status 1, because a file could not be read.
     """
     recognizer = _load_recognizer(model, detector_name)
-    annotations = _Annotations(annotate_folder) if annotate_folder is not None else None
     entries = list_entries(paths)
+    annotations = (
+        _Annotations(annotate_folder, [entry.path for entry in entries])
+        if annotate_folder is not None
+        else None
+    )
     results = (_classify(entry, recognizer, annotations) for entry in entries)
     printer = _JsonPrinter() if as_json else _TablePrinter([entry.path for entry in entries])
     failed = 0
@@ -153,18 +157,18 @@ def _classify(
 
 
 class _Annotations:
-    """Saves annotated pictures in a folder, never two under one name.
+    """Saves annotated pictures in a folder, never two under one name, and never over a source.
 
     Args:
         folder: Made if it is missing.
+        sources: The pictures that are read.
 
     Raises:
         click.ClickException: The folder cannot be made or written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sources: Iterable[Path]) -> None:
         self._folder = folder
-        self._used: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as err:
@@ -173,6 +177,10 @@ class _Annotations:
             ) from err
         if not os.access(folder, os.W_OK):
             raise click.ClickException(f"The folder {folder} may not be written to.")
+        target = folder.resolve()
+        # A source that is a link is both: the link and what it leads to.
+        places = {place for path in sources for place in (_unfollowed(path), path.resolve())}
+        self._used = {place.name for place in places if place.parent == target}
 
     def save(self, path: Path, image_bgr: NDArray[np.uint8]) -> None:
         """Save the annotated copy of the picture at `path`.
@@ -193,13 +201,18 @@ class _Annotations:
             raise ImageError(f"{target} cannot be written: {err.strerror}.") from err
 
     def _free_name(self, stem: str, suffix: str) -> str:
-        """Return a name that was not used in this run: other folders may have the same names."""
+        """Return a name that this run neither reads nor has used for another folder's picture."""
         name, count = f"{stem}_emotions{suffix}", 1
         while name in self._used:
             count += 1
             name = f"{stem}_emotions_{count}{suffix}"
         self._used.add(name)
         return name
+
+
+def _unfollowed(path: Path) -> Path:
+    """Return where a file lies, without following it if it is a link itself."""
+    return path.parent.resolve() / path.name
 
 
 class _JsonPrinter:

@@ -203,6 +203,11 @@ def test_absolute_topic_of_several_cameras_is_refused(launch_file: ModuleType) -
         start(launch_file, cameras="front,rear", image_topic="/image")
 
 
+def test_topic_of_each_node_itself_is_refused(launch_file: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match="image_topic:=~/image would be another topic for each"):
+        start(launch_file, image_topic="~/image")
+
+
 def test_every_camera_needs_a_source(launch_file: ModuleType) -> None:
     with pytest.raises(RuntimeError, match="source:=0,1 names 2 sources for 3 cameras; give one"):
         start(launch_file, cameras="front,rear,side", source="0,1")

@@ -62,7 +62,7 @@ class TestArguments:
             (["--namespace", "robot/"], ["-r", "__ns:=/robot"]),
             (["--namespace", "/a/_b2"], ["-r", "__ns:=/a/_b2"]),
             (["--image-topic", "/cam/image"], ["-r", "image_raw:=/cam/image"]),
-            (["--image-topic", "~/image_"], ["-r", "image_raw:=~/image_"]),
+            (["--image-topic", "cam/image_"], ["-r", "image_raw:=cam/image_"]),
             (["--log-level", "debug"], ["--log-level", "debug"]),
             (["--use-sim-time"], ["-p", "use_sim_time:=true"]),
             (
@@ -115,6 +115,7 @@ class TestArguments:
         [
             (["--namespace", "two words"], "'two words' is no ROS name"),
             (["--image-topic", "9lives"], "'9lives' is no ROS name"),
+            (["--image-topic", "~/image"], "'~/image' is no ROS name for both nodes"),
             (["--params-file", "/nowhere.yaml"], "'/nowhere.yaml' does not exist"),
             (["--sorce", "sample"], "No such option"),
             (["--rate", "-1"], "not in the range"),

@@ -203,6 +203,29 @@ class TestAnnotate:
         ]
         assert widths == [512, 1024]
 
+    @pytest.mark.parametrize("is_link", [False, True])
+    def test_pictures_that_are_read_are_not_replaced(
+        self, pictures: Path, tmp_path: Path, is_link: bool
+    ) -> None:
+        data = (pictures / "c.png").read_bytes()
+        source = pictures / "a_emotions.png"
+        if is_link:
+            original = tmp_path / "original.png"
+            original.write_bytes(data)
+            source.symlink_to(original)
+        else:
+            source.write_bytes(data)
+
+        result = invoke(pictures / "a.png", source, "--annotate", pictures)
+
+        assert result.exit_code == 0
+        assert source.read_bytes() == data
+        widths = [
+            read_image(pictures / f"{name}.png").shape[1]
+            for name in ("a_emotions_2", "a_emotions_emotions")
+        ]
+        assert widths == [512, 1024]
+
     def test_a_file_is_no_folder(self, pictures: Path) -> None:
         result = invoke(pictures / "a.png", "--annotate", pictures / "notes.txt")
         assert result.exit_code == 2

@@ -16,6 +16,7 @@ from deepfer_training.config import (
     HeadConfig,
     NetworkConfig,
     OptimizationConfig,
+    ResNet50V2Config,
     TrainingConfig,
 )
 from deepfer_training.distribution import Share
@@ -24,6 +25,8 @@ from deepfer_training.fer2013 import LABELS, FaceDataset
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow", reason="training needs TensorFlow")
+
+_RECIPES = Path(__file__).parents[2] / "config" / "training"
 
 
 def _weights(run: Path) -> list[np.ndarray]:
@@ -424,6 +427,25 @@ def test_errors_of_a_low_rank_count_after_normalisation(
         np.testing.assert_allclose(layer.get_weights()[0], factor, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("path", sorted(_RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_that_come_with_deepfer_can_be_built(path: Path) -> None:
+    from deepfer_training.config import load_config
+    from deepfer_training.networks import build_network
+
+    config = load_config(path)
+    if isinstance(config.network, ResNet50V2Config):
+        # Random weights need no download, and have nothing to be fine-tuned.
+        config = dataclasses.replace(
+            config,
+            network=ResNet50V2Config("none"),
+            optimization=dataclasses.replace(config.optimization, fine_tuning=None),
+        )
+
+    network = build_network(config)
+
+    assert network.output_names == [f"{head.name}_probabilities" for head in config.heads]
+
+
 @pytest.mark.parametrize(
     ("recipe", "bundle"),
     [
@@ -439,8 +461,7 @@ def test_recipes_start_from_the_bundles_that_they_name(recipe: str, bundle: str)
     from deepfer_training.model_files import shipped_models
     from deepfer_training.networks import build_network, start_from
 
-    folder = Path(__file__).parents[2] / "config" / "training"
-    config = load_config(folder / f"{recipe}.yaml")
+    config = load_config(_RECIPES / f"{recipe}.yaml")
     network = build_network(dataclasses.replace(config, dtype_policy="float32"))
     before = network.get_layer("stage2_block1").get_weights()[0]
 

@@ -254,7 +254,8 @@ class CameraStream:
         recognizer.min_confidence = parameters.min_confidence
         if recognizer.tracker is not None:
             recognizer.tracker.smoothing_s = parameters.smoothing_s
-        faces = recognizer.describe(found, frame_probabilities, self._clock.time_of(header))
+        time_s = self._clock.time_of(to_nanoseconds(header), time.monotonic_ns())
+        faces = recognizer.describe(found, frame_probabilities, time_s)
         try:
             # What cannot be encoded is the last that is published.
             self._outputs.publish(

@@ -8,6 +8,7 @@ import numpy as np
 
 from deepfer_ros.bag.journal import Outcome
 from deepfer_ros.bag.recording import RecordedImage
+from deepfer_ros.frame_clock import FrameClock
 from deepfer_ros.recognition.classifier import EmotionClassifier, load_classifier
 from deepfer_ros.recognition.detection import FaceDetector, load_detector
 from deepfer_ros.recognition.errors import ImageError
@@ -60,6 +61,7 @@ class CameraRecognizers:
             )
             for topic, tracker in self._trackers.items()
         }
+        self._clocks = {topic: FrameClock() for topic in topics}
         self.settings = {
             "model": self.bundle.name,
             "model file": hashlib.sha256(self.bundle.model_path.read_bytes()).hexdigest()
@@ -75,11 +77,14 @@ class CameraRecognizers:
 
     def recognize(self, image: RecordedImage) -> Outcome:
         """Recognize the next image of a camera."""
+        recognizer = self._recognizers[image.topic]
         try:
-            image_bgr = image.decode()
-            return Outcome(self._recognizers[image.topic].recognize(image_bgr, image.taken_s))
+            found = recognizer.find_faces(image.decode())
+            frame_probabilities = recognizer.classifier.classify(found.crops)
         except ImageError as err:
             return Outcome(error=str(err))
+        # Bad images do not come to the clock, neither here nor in `replay` or the emotion node.
+        return Outcome(recognizer.describe(found, frame_probabilities, self._time_of(image)))
 
     def replay(self, image: RecordedImage, outcome: Outcome) -> None:
         """Let the tracker see the faces of an image that was recognized in an earlier run."""
@@ -95,8 +100,12 @@ class CameraRecognizers:
         self._trackers[image.topic].update(
             detections,
             probabilities.reshape(count, len(self.bundle.labels)),
-            image.taken_s,
+            self._time_of(image),
         )
+
+    def _time_of(self, image: RecordedImage) -> float:
+        """Return when an image was taken, in seconds; it is recorded when it arrives."""
+        return self._clocks[image.topic].time_of(image.stamp_ns, image.time_ns)
 
 
 def load_recognizers(topics: Sequence[str], options: RecognitionOptions) -> CameraRecognizers:

@@ -49,12 +49,6 @@ class RecordedImage:
     frame_id: str
     decode: Callable[[], NDArray[np.uint8]]
 
-    @property
-    def taken_s(self) -> float:
-        """When it was taken, in seconds: its stamp, or when it was recorded if it has none."""
-        # Rounded as the emotion node does, so that smoothing gives the very same numbers.
-        return (self.stamp_ns or self.time_ns) / 1e9
-
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:

@@ -2,6 +2,7 @@ import csv
 import json
 import resource
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from bag_files import (
     write_bag,
 )
 from fake_extraction import Extractor, numbered_picture
+from numpy.typing import NDArray
 from rosbags.rosbag2 import CompressionMode, Reader
 
 from deepfer_ros.bag.definitions import IMAGE
 from deepfer_ros.bag.errors import BagError
 from deepfer_ros.bag.recognizers import RecognitionOptions
 from deepfer_ros.bag.recording import RecordedImage, Selection
+from deepfer_ros.recognition.errors import ImageError
 from deepfer_ros.recognition.images import encode_image
 from deepfer_ros.recognition.recognizer import EmotionRecognizer
 from deepfer_ros.recognition.tracking import FaceTracker
@@ -262,6 +265,26 @@ def test_smoothing_uses_the_time_of_the_recording(
     assert expected[0] != pytest.approx(expected[1], abs=1e-3)
 
 
+@pytest.mark.parametrize(("sec", "nanosec"), [(12, 5), (0, 0)], ids=["standing", "none"])
+def test_smoothing_uses_the_times_of_recording_where_stamps_tell_nothing(
+    tmp_path: Path, extractor: Extractor, sec: int, nanosec: int
+) -> None:
+    for name in ("stamped", "other"):
+        entries = raw_entries(8)
+        if name == "other":
+            for entry in entries:
+                entry.message.header.stamp.sec = sec
+                entry.message.header.stamp.nanosec = nanosec
+        write_bag(tmp_path / name, entries)
+        extractor(tmp_path / name, tmp_path / f"{name}.csv")
+    expected, found = (
+        [float(row["happy"]) for row in read_rows(tmp_path / f"{name}.csv")]
+        for name in ("stamped", "other")
+    )
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert min(np.abs(np.diff(expected))) > 1e-3
+
+
 class Killed(BaseException):
     """Stands for whatever ends a run in the middle."""
 
@@ -306,6 +329,38 @@ def test_resumed_run_gives_what_an_unbroken_one_gives(
     else:
         assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not (tmp_path / f"{name}.unfinished").exists()
+
+
+def test_resumed_run_counts_time_as_an_unbroken_one(
+    tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stamps stand still; an image that the model refuses has another one."""
+    entries = raw_entries(8)
+    for entry in entries:
+        entry.message.header.stamp = entries[0].message.header.stamp
+    entries[3] = raw_entry("/image_raw", 3 * PERIOD_S - 3600, numbered_picture(3))
+    entries[3] = replace(entries[3], elapsed_s=3 * PERIOD_S)
+    write_bag(tmp_path / "drive", entries)
+    classify = extractor.classifier.classify
+
+    def refuse_one(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if extractor.detector.numbers[-1] == 3:
+            raise ImageError("No probabilities.")
+        return classify(crops)
+
+    monkeypatch.setattr(extractor.classifier, "classify", refuse_one)
+
+    def die(image: RecordedImage) -> None:
+        if image.index == 4:
+            raise Killed
+
+    extractor(tmp_path / "drive", tmp_path / "whole.csv")
+    with pytest.raises(Killed):
+        extractor(tmp_path / "drive", tmp_path / "a.csv", progress=die)
+    summary = extractor(tmp_path / "drive", tmp_path / "a.csv", resume=True)
+
+    assert summary.topics["/image_raw"].skipped == {"No probabilities.": 1}
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 class TestBadInput:

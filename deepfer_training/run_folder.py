@@ -47,7 +47,7 @@ class Progress:
         phase: Number of the phase it is in, from 0.
         phase_start: Epochs that were done when this phase began.
         stopped: Whether this phase ended before its last epoch.
-        weights: Name of the file with the weights after those epochs; empty at first.
+        weights: Name of the file with the weights to go on with; empty at first.
         random_states: State of every random layer, which Keras leaves out of weight files.
         callbacks: What each callback remembers, by the name of its class.
     """
@@ -99,8 +99,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Save everything, and drop the checkpoint before."""
-        old_weights = self.progress.weights
-        self.progress = dataclasses.replace(
+        now = dataclasses.replace(
             self.progress,
             epochs_done=epoch + 1,
             stopped=bool(self.model.stop_training),
@@ -108,11 +107,39 @@ class SaveCheckpoint(keras.callbacks.Callback):
             random_states=_random_states(self.model),
             callbacks={name: _memory(each) for name, each in self._remembering.items()},
         )
-        self._folder.mkdir(exist_ok=True)
-        self.model.save_weights(self._folder / self.progress.weights)
-        _save_progress(self._folder / _STATE_FILE, self.progress)
-        if old_weights:
-            (self._folder / old_weights).unlink(missing_ok=True)
+        _save_checkpoint(self.model, self._folder, self.progress, now)
+        self.progress = now
+
+
+def save_phase_start(network: keras.Model, folder: Path, before: Progress) -> Progress:
+    """Save the beginning of the next phase with the weights that it starts from, and return it.
+
+    The first epoch of the phase may replace the best weights of the one before: a run that is
+    killed then could not go back to them.
+
+    Args:
+        network: The network, compiled for the next phase.
+        folder: Folder of the run.
+        before: The end of the phase before.
+    """
+    network.optimizer.build(network.trainable_variables)
+    now = before.next_phase()
+    now = dataclasses.replace(
+        now,
+        weights=f"phase{now.phase + 1}.weights.h5",
+        random_states=_random_states(network),
+    )
+    _save_checkpoint(network, folder / CHECKPOINT_FOLDER, before, now)
+    return now
+
+
+def _save_checkpoint(network: keras.Model, folder: Path, before: Progress, now: Progress) -> None:
+    """Save weights, optimizer and progress, and drop the weights of the checkpoint before."""
+    folder.mkdir(exist_ok=True)
+    network.save_weights(folder / now.weights)
+    _save_progress(folder / _STATE_FILE, now)
+    if before.weights:
+        (folder / before.weights).unlink(missing_ok=True)
 
 
 def _memory(callback: keras.callbacks.Callback) -> dict[str, float]:

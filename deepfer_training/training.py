@@ -42,6 +42,7 @@ from deepfer_training.run_folder import (
     read_progress,
     require_no_run,
     restore_weights,
+    save_phase_start,
 )
 from deepfer_training.run_report import write_run_report
 from deepfer_training.teachers import LiveTeachers, add_teachers, ask_teachers, check_teachers
@@ -353,10 +354,11 @@ def _run_phases(
         phase = phases[number]
         if len(phases) > 1:
             listener.report(f"Phase {number + 1} of {len(phases)}: {phase.name}.")
-        if number > progress.phase:
-            progress = progress.next_phase()
         begin_phase(network, config, phase, material.steps_per_epoch)
-        restore_weights(network, run_folder, progress)
+        if number > progress.phase:
+            progress = save_phase_start(network, weights_folder, progress)
+        else:
+            restore_weights(network, run_folder, progress)
         last_epoch = progress.phase_start + phase.epochs
         deciding = phase_callbacks(config.optimization, weights_folder, _watched_accuracy(config))
         checkpoint = SaveCheckpoint(weights_folder, progress, deciding)

@@ -12,6 +12,7 @@ from PIL import Image
 from training_runs import copy_run, run_until_killed
 
 from deepfer_training.config import (
+    AdamConfig,
     AugmentationConfig,
     HeadConfig,
     NetworkConfig,
@@ -106,6 +107,53 @@ def test_a_run_that_was_killed_is_resumed_to_the_same_model(
     assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["8/8"]
     _assert_equal_weights(tiny_run, run)
     assert (run / "log.csv").read_text() == (tiny_run / "log.csv").read_text()
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["whole", "cut"])
+def test_a_run_that_was_killed_in_the_first_epoch_of_a_phase_is_resumed_to_the_same_model(
+    tiny_dataset: FaceDataset,
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_cut: bool,
+) -> None:
+    from deepfer_training import training
+    from deepfer_training.phases import Phase
+    from deepfer_training.run_report import read_log
+
+    # The first phase learns next to nothing and stops early: the second one's first epoch is
+    # better, and takes the place of the best weights.
+    phases = (Phase("training", 20, 1e-9), Phase("fine-tuning", 2, 0.003))
+    monkeypatch.setattr(training, "plan_phases", lambda config: phases)
+    config = dataclasses.replace(
+        tiny_config, optimization=AdamConfig(batch_size=16, stop_patience=1)
+    )
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    best, kept = killed / "best.weights.h5", list[bytes]()
+
+    class _KilledError(Exception):
+        pass
+
+    def die_before_the_checkpoint(line: str) -> None:
+        if line.startswith("Phase 2") or kept:
+            kept.append(best.read_bytes())
+        if line.startswith("epoch") and kept:
+            raise _KilledError
+
+    training.train(config, tiny_dataset, unbroken, report=lambda line: None)
+    with pytest.raises(_KilledError):
+        training.train(config, tiny_dataset, killed, report=die_before_the_checkpoint)
+    before, after = kept
+    assert before != after
+    if is_cut:
+        best.write_bytes(after[: len(after) // 2])
+    training.train(config, tiny_dataset, killed, resume=True, report=lambda line: None)
+
+    assert len(read_log(unbroken / "log.csv")["loss"]) < 22
+    assert (killed / "log.csv").read_text() == (unbroken / "log.csv").read_text()
+    _assert_equal_weights(unbroken, killed)
+    # One checkpoint is kept, and no other.
+    assert len(list((unbroken / "checkpoint").glob("*.weights.h5"))) == 1
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

@@ -122,10 +122,6 @@ class _Source:
         return None if self.recipe is None else self.recipe.get("seed")
 
     @property
-    def data_sha256(self) -> str | None:
-        return None if self.training is None else self.training.get("data_sha256")
-
-    @property
     def public_test_share(self) -> float:
         return public_test_share(self.recipe)
 
@@ -335,8 +331,12 @@ def _check_same_recipe(sources: Sequence[_Source]) -> None:
                 "whether it differs from the others in nothing but the seed."
             )
         changed = _differing_fields(source, first)
-        if source.data_sha256 != first.data_sha256:
-            changed.append("data")
+        for key, what in (
+            ("data_sha256", "data"),
+            ("unlabelled_sha256", "pictures without labels"),
+        ):
+            if (source.training or {}).get(key) != (first.training or {}).get(key):
+                changed.append(what)
         # Which runs they were may depend on the seed: each can have a first training of its own.
         if source.models_before != first.models_before:
             changed.append("what it starts from or learns from")

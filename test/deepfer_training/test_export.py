@@ -760,12 +760,17 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
 
     same = copy_run(tiny_run, tmp_path / "same")
     other = copy_run(tiny_run, tmp_path / "other", seed=8, name="larger", crop_margin=0.5)
-    elsewhere = copy_run(tiny_run, tmp_path / "elsewhere", seed=9)
-    run = json.loads((elsewhere / "run.json").read_text()) | {"data_sha256": "0" * 64}
-    (elsewhere / "run.json").write_text(json.dumps(run))
-    taught = copy_run(tiny_run, tmp_path / "taught", seed=10)
-    run = json.loads((taught / "run.json").read_text()) | {"teachers": ["other"]}
-    (taught / "run.json").write_text(json.dumps(run))
+    elsewhere, taught, more = (
+        copy_run(tiny_run, tmp_path / name, seed=seed)
+        for seed, name in enumerate(("elsewhere", "taught", "more"), 9)
+    )
+    for folder, changes in (
+        (elsewhere, {"data_sha256": "0" * 64}),
+        (taught, {"teachers": ["other"]}),
+        (more, {"unlabelled_sha256": "0" * 64}),
+    ):
+        run = json.loads((folder / "run.json").read_text()) | changes
+        (folder / "run.json").write_text(json.dumps(run))
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(tiny_run / "model.keras", bare)
@@ -774,6 +779,7 @@ def test_models_that_differ_in_more_than_the_seed_are_refused(
         ([same], r"same/model\.keras has the seed 7, and so has .*/tiny/model\.keras"),
         ([other], r"other/model\.keras differs from .* in crop_margin, name; only models"),
         ([elsewhere], r"elsewhere/model\.keras differs from .* in data; only models"),
+        ([more], r"more/model\.keras differs from .* in pictures without labels; only models"),
         ([taught], r"taught/model\.keras differs from .* in what it starts from or learns from; "),
         ([bare], r"bare/model\.keras came without a record of its training"),
     ):

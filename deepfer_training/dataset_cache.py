@@ -23,7 +23,7 @@ CACHE_KIND = "datasets"
 
 # Goes up when the layout of a cached file changes, or what is read from the same data, so that
 # old ones are no longer found.
-_LAYOUT = 4
+_LAYOUT = 5
 
 _logger = logging.getLogger(__name__)
 

@@ -179,20 +179,25 @@ def _complete_splits(
 ) -> tuple[NDArray[np.str_], list[str]]:
     """Return the split of each picture, and notes about those that no folder tells.
 
-    FER-2013 as folders has its two test splits in one folder: half of it, chosen by content,
-    takes the place of each. Pictures without any split are divided 8 : 1 : 1.
+    FER-2013 as folders has its two test splits in one folder, called test or validation: half of
+    it, chosen by content, takes the place of each. Pictures without any split are divided
+    8 : 1 : 1.
     """
     notes = []
     counts = Counter(splits)
     completed = list(splits)
-    if counts[_TRAINING] and counts[_PRIVATE] and not counts[_PUBLIC]:
-        notes.append(
-            f"There is no validation folder: half of the test pictures, chosen by content, are "
-            f"taken as {_PUBLIC}. These are not the official halves."
-        )
-        for index, split in enumerate(splits):
-            if split == _PRIVATE and _tenth(pictures[index]) < 5:
-                completed[index] = _PUBLIC
+    for folder, given, missing_folder, missing in (
+        ("test", _PRIVATE, "validation", _PUBLIC),
+        ("validation", _PUBLIC, "test", _PRIVATE),
+    ):
+        if counts[_TRAINING] and counts[given] and not counts[missing]:
+            notes.append(
+                f"There is no {missing_folder} folder: half of the {folder} pictures, chosen by "
+                f"content, are taken as {missing}. These are not the official halves."
+            )
+            for index, split in enumerate(splits):
+                if split == given:
+                    completed[index] = _PUBLIC if _tenth(pictures[index]) < 5 else _PRIVATE
     if counts[""]:
         notes.append(
             f"{counts['']} pictures lie in no folder of a split (train, validation, test): by "

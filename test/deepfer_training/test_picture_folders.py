@@ -103,8 +103,14 @@ def test_archives(tmp_path: Path, kind: str) -> None:
     assert len(source.faces) == 2
 
 
-def test_without_validation_the_test_pictures_are_halved_by_content(tmp_path: Path) -> None:
-    tests = [f"test/{label}/{number}.png" for label in LABELS for number in range(20)]
+@pytest.mark.parametrize(
+    ("folder", "missing_folder", "missing"),
+    [("test", "validation", "PublicTest"), ("validation", "test", "PrivateTest")],
+)
+def test_pictures_of_one_folder_for_both_tests_are_halved_by_content(
+    tmp_path: Path, folder: str, missing_folder: str, missing: str
+) -> None:
+    tests = [f"{folder}/{label}/{number}.png" for label in LABELS for number in range(20)]
     _write(tmp_path, *tests, "train/happy/a.png")
 
     source = read_source(tmp_path)
@@ -115,16 +121,29 @@ def test_without_validation_the_test_pictures_are_halved_by_content(tmp_path: Pa
     assert sum(counts) == 140
     assert min(counts) > 45
     (note,) = source.notes
-    assert "half of the test pictures" in note
+    assert note == (
+        f"There is no {missing_folder} folder: half of the {folder} pictures, chosen by content, "
+        f"are taken as {missing}. These are not the official halves."
+    )
     # The same picture is in the same part wherever it lies.
-    (tmp_path / tests[0]).rename(tmp_path / "test/angry/zzz.png")
-    assert _splits(read_source(tmp_path))["test/angry/zzz.png"] == splits[tests[0]]
+    moved = f"{folder}/angry/zzz.png"
+    (tmp_path / tests[0]).rename(tmp_path / moved)
+    assert _splits(read_source(tmp_path))[moved] == splits[tests[0]]
+    # Whatever the folder is called.
+    (tmp_path / folder).rename(tmp_path / missing_folder)
+    renamed = _splits(read_source(tmp_path))
+    assert renamed[moved.replace(folder, missing_folder)] == splits[tests[0]]
 
 
-def test_only_test_pictures_are_all_for_the_test(tmp_path: Path) -> None:
-    source = read_source(_write(tmp_path, "test/happy/1.png", "test/sad/2.png"))
+@pytest.mark.parametrize(
+    ("folder", "split"), [("test", "PrivateTest"), ("validation", "PublicTest")]
+)
+def test_pictures_of_one_folder_alone_are_not_divided(
+    tmp_path: Path, folder: str, split: str
+) -> None:
+    source = read_source(_write(tmp_path, f"{folder}/happy/1.png", f"{folder}/sad/2.png"))
 
-    assert set(_splits(source).values()) == {"PrivateTest"}
+    assert set(_splits(source).values()) == {split}
     assert source.notes == ()
 
 

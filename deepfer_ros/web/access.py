@@ -7,7 +7,6 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 
 MIN_TOKEN_LENGTH = 16
 """A shorter token could be found by trying."""
@@ -137,8 +136,13 @@ def _is_address(name: str) -> bool:
 
 
 def _read_cookie(header: str, name: str) -> str:
-    try:
-        morsel = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return morsel.value if morsel is not None else ""
+    """Return the value of a cookie, or an empty string if the header has none of that name.
+
+    Browsers send the cookies of all ports of a host, so other programs' are among them, and
+    `http.cookies` drops the whole header where one of these is not to its taste.
+    """
+    for pair in header.split(";"):
+        key, _, value = pair.strip().partition("=")
+        if key == name:
+            return value
+    return ""

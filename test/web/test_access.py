@@ -90,6 +90,19 @@ def test_the_cookie_lets_in_and_is_not_the_token() -> None:
     assert not access.admits(None, "\x00;;=;")
 
 
+@pytest.mark.parametrize(
+    "neighbour",
+    ['a={"x":1}', 'csrf="x', "a=b c", "x", "=", "a=é", "a[0]=1", "", "a=x; deepfer_8081=y"],
+)
+def test_cookies_of_other_programs_do_no_harm(neighbour: str) -> None:
+    access = Access(token=TOKEN, port=8080)
+    own = f"deepfer_8080={access.cookie_value}"
+    assert access.admits(None, f"{neighbour}; {own}")
+    assert access.admits(None, f"{own}; {neighbour}")
+    assert access.admits(None, f"{neighbour};{own} ;{neighbour}")
+    assert not access.admits(None, neighbour)
+
+
 @pytest.mark.parametrize("token", ["", "short", "a b c d e f g h i j", "ümlaut-ümlaut-ümlaut"])
 def test_a_bad_token_is_refused_without_repeating_it(token: str) -> None:
     with pytest.raises(AccessError, match="at least 16") as caught:

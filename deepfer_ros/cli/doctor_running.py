@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from deepfer_ros.cli.doctor_finding import OK, OPTIONAL, PROBLEM, Finding
 
 if TYPE_CHECKING:
+    from rclpy.executors import Executor
     from rclpy.node import Node
 
 # Discovery mostly takes a tenth of a second, and sometimes two.
 _DISCOVERY_S = 3.0
+# A node answers at once and reports once a second, unless its machine is busy.
+_ANSWER_S = 3.0
+_TRIES = 2
 _EMOTION_NODE_SERVICE = "deepfer/srv/ClassifyImage"
 _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _PROGRAMS = ("emotion_node", "camera_node", "web_node")
@@ -224,13 +228,83 @@ def _check(node: "Node", name: str, namespace: str) -> list[_Report]:
             f"(ros2 lifecycle get {full_name})."
         )
         return [_Report("", fault)]
-    return [_check_topic(node, full_name, topic) for topic in topics]
+    unpublished = [topic for topic in topics if not node.count_publishers(topic)]
+    excuses = _find_excuses(node, full_name, unpublished) if unpublished else {}
+    return [_check_topic(node, full_name, topic, excuses.get(topic, "")) for topic in topics]
 
 
-def _check_topic(node: "Node", full_name: str, topic: str) -> _Report:
+def _find_excuses(node: "Node", full_name: str, topics: list[str]) -> dict[str, str]:
+    """Return on which topics an emotion node needs no publisher, and why.
+
+    They are none if the node does not answer.
+    """
+    from rclpy.executors import SingleThreadedExecutor
+
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    try:
+        values = _ask_for_parameters(node, executor, full_name)
+        if values is None:
+            return {}
+        timeout_s, on_demand = values
+        if timeout_s == 0:
+            return dict.fromkeys(topics, "its image_timeout_s is 0")
+        # The name of a camera does not tell its topic, which may be remapped.
+        topic_of = _await_camera_topics(node, executor, full_name) if on_demand else {}
+    finally:
+        executor.shutdown()
+    return {
+        topic: "that camera comes and goes"
+        for camera, topic in topic_of.items()
+        if camera in on_demand
+    }
+
+
+def _ask_for_parameters(
+    node: "Node", executor: "Executor", full_name: str
+) -> tuple[float, set[str]] | None:
+    """Return `image_timeout_s` and the names in `on_demand_cameras`; None without an answer."""
+    from rcl_interfaces.srv import GetParameters
+
+    client = node.create_client(GetParameters, f"{full_name}/get_parameters")
+    request = GetParameters.Request(names=["image_timeout_s", "on_demand_cameras"])
+    # An answer gets lost if the service finds its client later than the client the service.
+    for _ in range(_TRIES):
+        client.wait_for_service(timeout_sec=_ANSWER_S)
+        answer = client.call_async(request)
+        executor.spin_until_future_complete(answer, timeout_sec=_ANSWER_S)
+        if answer.done():
+            timeout, on_demand = answer.result().values
+            return timeout.double_value, set(on_demand.string_array_value) - {""}
+    return None
+
+
+def _await_camera_topics(node: "Node", executor: "Executor", full_name: str) -> dict[str, str]:
+    """Return the topics of images by the names of cameras, from an emotion node's diagnostics."""
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    topic_of: dict[str, str] = {}
+
+    def on_diagnostics(message: DiagnosticArray) -> None:
+        for status in message.status:
+            name, is_camera, camera = status.name.partition(": camera ")
+            if is_camera and name == full_name:
+                values = {value.key: value.value for value in status.values}
+                topic_of[camera] = values["image topic"]
+
+    node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, 10)
+    end_s = time.monotonic() + _ANSWER_S
+    while not topic_of and time.monotonic() < end_s:
+        executor.spin_once(timeout_sec=_ANSWER_S)
+    return topic_of
+
+
+def _check_topic(node: "Node", full_name: str, topic: str, excuse: str) -> _Report:
     from rclpy.qos import QoSCompatibility, qos_check_compatible
 
     publishers = node.get_publishers_info_by_topic(topic)
+    if not publishers and excuse:
+        return _Report(f"{full_name} gets nothing on {topic} now, which is no fault: {excuse}")
     if not publishers:
         others = _image_topics(node)
         return _Report(

@@ -1,6 +1,6 @@
 """What `deepfer doctor` says of the nodes that run and the images that should reach them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ pytest.importorskip("rclpy")
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_peer import spinning
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
@@ -21,6 +22,8 @@ from deepfer_ros.cli.doctor_running import (
     judge_nodes,
     probe_topics,
 )
+from deepfer_ros.emotion_node import EmotionNode
+from deepfer_ros.web.emotion_cameras import EMOTION_CAMERAS
 
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -191,3 +194,78 @@ class TestTopics:
         assert (
             "as std_msgs/msg/String, but /robot/eyes takes sensor_msgs/msg/Image" in finding.detail
         )
+
+
+class TestSilence:
+    """What is said of a real emotion node whose topics nobody publishes.
+
+    Each test has a namespace of its own: a node of this process stays in the graph for a while.
+    """
+
+    @pytest.mark.parametrize(
+        ("namespace", "transport", "remappings", "topic"),
+        [
+            ("plain", "raw", (), "/plain/browser/image_raw"),
+            ("jpeg", "compressed", (), "/jpeg/browser/image_raw/compressed"),
+            ("moved", "raw", ("browser/image_raw:=/visitor",), "/visitor"),
+        ],
+        ids=["plain", "compressed", "remapped"],
+    )
+    def test_is_no_fault_of_a_camera_that_comes_and_goes(
+        self,
+        make_node: Callable[..., EmotionNode],
+        camera: Node,
+        namespace: str,
+        transport: str,
+        remappings: tuple[str, ...],
+        topic: str,
+    ) -> None:
+        node = make_node(
+            namespace=namespace,
+            remappings=remappings,
+            image_transport=transport,
+            **EMOTION_CAMERAS,
+        )
+        own = node.resolve_topic_name("image_raw")
+        if transport == "compressed":
+            camera.create_publisher(CompressedImage, f"{own}/compressed", 1)
+        else:
+            camera.create_publisher(Image, own, 1)
+        node.start()
+        with spinning(node):
+            finding = probe_topics()
+        assert finding.status == OK, finding.detail
+        assert f"gets nothing on {topic} now, which is no fault: that camera" in finding.detail
+        assert f"gets {own}" in finding.detail
+
+    def test_of_another_camera_stays_a_fault(self, make_node: Callable[..., EmotionNode]) -> None:
+        node = make_node(namespace="other", **EMOTION_CAMERAS)
+        node.start()
+        with spinning(node):
+            finding = probe_topics()
+        assert finding.status == PROBLEM
+        assert "waits for images on /other/image_raw, which nobody publishes" in finding.detail
+        assert "browser/image_raw, which" not in finding.detail
+
+    def test_is_no_fault_where_the_node_never_warns_of_it(
+        self, make_node: Callable[..., EmotionNode]
+    ) -> None:
+        nodes = [
+            make_node(namespace=name, image_timeout_s=0.0, **EMOTION_CAMERAS)
+            for name in ("one", "two")
+        ]
+        for node in nodes:
+            node.start()
+        with spinning(nodes[0]), spinning(nodes[1]):
+            finding = probe_topics()
+        assert finding.status == OK, finding.detail
+        assert finding.detail.count("which is no fault: its image_timeout_s is 0") == 4
+
+    def test_of_a_node_that_does_not_answer_stays_a_fault(
+        self, make_node: Callable[..., EmotionNode]
+    ) -> None:
+        node = make_node(namespace="hung", **EMOTION_CAMERAS)
+        node.start()
+        finding = probe_topics()
+        assert finding.status == PROBLEM
+        assert "/browser/image_raw, which nobody publishes" in finding.detail

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from deepfer.msg import Emotion, EmotionArray
-from deepfer_ros.messages import to_image, to_nanoseconds
+from deepfer_ros.messages import to_compressed_image, to_image, to_nanoseconds
 from deepfer_ros.recognition.types import FaceEmotion
 from deepfer_ros.web.camera_names import choose_cameras, name_cameras
 from deepfer_ros.web.emotion_cameras import BROWSER_CAMERA
@@ -33,6 +33,7 @@ _MAX_AGE_S = 60.0
 _RESULT_DEPTH = 10
 _BAD_RESULT_LOG_PERIOD_S = 5.0
 _JPEG_START = b"\xff\xd8"
+_JPEG_QUALITY = 90
 
 Tell = Callable[[Callable[[LiveHub], None]], None]
 
@@ -191,7 +192,10 @@ class _RosCamera:
 
 
 class RosImageSink:
-    """Publishes the pictures of a browser's camera; the topic exists only while it sends.
+    """Publishes the pictures of a browser's camera; the topics exist only while it sends.
+
+    Each form is made only while somebody subscribes to it: the emotion node takes the one that
+    its `image_transport` says.
 
     Args:
         node: The node that publishes.
@@ -202,7 +206,7 @@ class RosImageSink:
         self._lock = threading.Lock()
         self._is_open = False
         self._image_bgr: NDArray[np.uint8] | None = None
-        self._publisher: Publisher | None = None
+        self._publishers: tuple[Publisher, Publisher] | None = None
         self._wake = node.create_guard_condition(self._follow)
 
     def open(self) -> None:
@@ -227,24 +231,35 @@ class RosImageSink:
         with self._lock:
             is_open, image_bgr = self._is_open, self._image_bgr
             self._image_bgr = None
-        if is_open and self._publisher is None:
-            self._publisher = self._node.create_publisher(
-                Image,
-                f"{BROWSER_CAMERA}/image_raw",
-                QoSProfile(depth=1),
-                callback_group=MutuallyExclusiveCallbackGroup(),
-            )
-            self._node.get_logger().info(
-                f"A visitor's camera is published on {self._publisher.topic_name}."
-            )
-        if not is_open and self._publisher is not None:
-            self._node.destroy_publisher(self._publisher)
-            self._publisher = None
+        if is_open and self._publishers is None:
+            raw = self._advertise(Image, f"{BROWSER_CAMERA}/image_raw")
+            # As everywhere in ROS, who remaps image_raw moves its compressed form with it.
+            compressed = self._advertise(CompressedImage, f"{raw.topic_name}/compressed")
+            self._publishers = raw, compressed
+            self._node.get_logger().info(f"A visitor's camera is published on {raw.topic_name}.")
+        if self._publishers is None:
+            return
+        if not is_open:
+            for publisher in self._publishers:
+                self._node.destroy_publisher(publisher)
+            self._publishers = None
             self._node.get_logger().info("The visitor's camera has ended.")
-        if self._publisher is not None and image_bgr is not None:
+        elif image_bgr is not None:
             stamp = self._node.get_clock().now().to_msg()
             header = Header(stamp=stamp, frame_id=f"{BROWSER_CAMERA}_camera")
-            self._publisher.publish(to_image(image_bgr, header))
+            raw, compressed = self._publishers
+            if raw.get_subscription_count():
+                raw.publish(to_image(image_bgr, header))
+            if compressed.get_subscription_count():
+                compressed.publish(to_compressed_image(image_bgr, header, quality=_JPEG_QUALITY))
+
+    def _advertise(self, message_type: type, topic: str) -> Publisher:
+        return self._node.create_publisher(
+            message_type,
+            topic,
+            QoSProfile(depth=1),
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
 
 
 def age_of(stamp_ns: int, now_ns: int) -> float | None:

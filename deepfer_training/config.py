@@ -208,7 +208,8 @@ class OptimizationConfig:
         label_smoothing: Share of each target spread evenly over all classes.
         ema_momentum: Momentum of the weights' moving average, which is what is kept.
         muon_rate: Learning rate of the kernels of convolutions, as a share of `learning_rate`,
-            while their steps are made orthogonal (see `muon.Muon`); 0 for plain steps.
+            while their steps are made orthogonal (see `muon.Muon`), which takes a `momentum` above
+            0; 0 for plain steps.
         method: `sgd`.
     """
 
@@ -238,6 +239,12 @@ class OptimizationConfig:
         for name in ("momentum", "label_smoothing", "ema_momentum"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"optimization.{name}", value, "0 to below 1")
+        _require(
+            self.momentum > 0 or self.muon_rate == 0,
+            "optimization.momentum",
+            self.momentum,
+            "above 0 with a muon_rate above 0",
+        )
 
 
 @dataclass(frozen=True, slots=True)

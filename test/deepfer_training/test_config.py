@@ -160,6 +160,10 @@ def test_an_empty_recipe_is_refused(tmp_path: Path, content: str) -> None:
         ),
         ({"optimization": {"momentum": 1}}, "optimization.momentum is 1.0, allowed: 0 to below 1"),
         (
+            {"optimization": {"muon_rate": 0.2, "momentum": 0}},
+            "optimization.momentum is 0.0, allowed: above 0 with a muon_rate above 0.",
+        ),
+        (
             {"augmentation": {"jpeg_quality_min": 95}},
             "augmentation.jpeg_quality_min is 95, allowed: 1 to 90.",
         ),

@@ -55,7 +55,7 @@ from deepfer_training.model_files import (
     read_bundle,
     shown_path,
 )
-from deepfer_training.recipe_description import commands_of
+from deepfer_training.recipe_description import commands_of, commands_of_bundle
 from deepfer_training.seed_summary import LABEL_SETS, read_scores, summarize
 from deepfer_training.training_records import (
     RUN_FILE,
@@ -116,10 +116,16 @@ class _Source:
     head: dict[str, Any] | None
     calibration: dict[str, Any] | None
     """What is told about the temperature in its logits, if it comes from a bundle."""
+    builds_on: list[str]
+    """The commands that made the bundle, if it comes from one."""
 
     @property
     def seed(self) -> int | None:
         return None if self.recipe is None else self.recipe.get("seed")
+
+    @property
+    def commands(self) -> list[str]:
+        return self.builds_on or commands_of(self.training or {})
 
     @property
     def public_test_share(self) -> float:
@@ -191,7 +197,11 @@ def export_bundle(
         bundle = _write_files(trained, folder, output.name, dataset, calibrate, without, report)
         if others:
             bundle["seeds"] = _measure_seeds([trained, *others], dataset, calibrate, report)
-        bundle["provenance"]["export"] |= {"output": shown_output, "command": command}
+        export = bundle["provenance"]["export"]
+        export |= {"output": shown_output, "command": command}
+        if trained.builds_on:
+            # What has to be done first to do this again.
+            export["builds_on"] = trained.builds_on
         bundle["charts"] = write_charts(bundle, folder)
         (folder / BUNDLE_FILE).write_text(format_json(bundle), encoding="utf-8")
         (folder / CARD_FILE).write_text(write_card(bundle, folder), encoding="utf-8")
@@ -395,7 +405,7 @@ def _measure_seeds(
                 if (scores := read_scores(evaluation, label_set))
             }
         )
-    commands = [command for source in sources for command in commands_of(source.training or {})]
+    commands = [command for source in sources for command in source.commands]
     return {
         "split": "PrivateTest",
         "commands": list(dict.fromkeys(commands)),
@@ -412,12 +422,13 @@ def _read_source(source: Path) -> _Source:
     model = _load_keras_model(path)
     recipe = read_recipe(path.parent)
     if (path.parent / BUNDLE_FILE).exists():
-        provenance = read_bundle(path.parent).get("provenance", {})
-        training = provenance.get("training")
+        bundle = read_bundle(path.parent)
+        provenance = bundle.get("provenance", {})
+        training, builds_on = provenance.get("training"), commands_of_bundle(bundle)
         head, calibration = provenance.get("head"), provenance.get("calibration")
     else:
         run_path = path.parent / RUN_FILE
-        training = read_run_file(run_path) if run_path.exists() else None
+        training, builds_on = read_run_file(run_path) if run_path.exists() else None, []
         head, calibration = _find_head(path, recipe), None
     if described.labels not in (None, LABELS):
         raise ModelFileError(
@@ -427,7 +438,9 @@ def _read_source(source: Path) -> _Source:
     crop_margin = described.crop_margin
     if crop_margin is None:
         crop_margin = float((recipe or {}).get("crop_margin", _DEFAULT_CROP_MARGIN))
-    return _Source(path, model, crop_margin, _hide_paths(recipe), training, head, calibration)
+    return _Source(
+        path, model, crop_margin, _hide_paths(recipe), training, head, calibration, builds_on
+    )
 
 
 def _find_head(model: Path, recipe: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -485,7 +498,12 @@ def _calibrate(
         )
     true_labels, probabilities = true_labels[rows], probabilities[rows]
     temperature = 1.0 if labels == "none" else fit_temperature(true_labels, probabilities)
-    if temperature == 1.0 and before is not None:
+    if (
+        temperature == 1.0
+        and before is not None
+        # Where none was looked for before, it is told that one was looked for now.
+        and (before["labels"] != "none" or labels == "none")
+    ):
         # The temperature that the source was given is still in its logits.
         return model, before
     if temperature != 1.0:

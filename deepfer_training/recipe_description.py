@@ -52,10 +52,10 @@ def describe_training(bundle: dict[str, Any]) -> str:
 
 
 def commands_of(run: Mapping[str, Any]) -> list[str]:
-    """Return the commands that a run took, in their order, as far as its record says.
+    """Return the commands that a run or an export took, in their order, as far as it is recorded.
 
     Args:
-        run: What `run_folder.describe_run` returned.
+        run: What `run_folder.describe_run` returned, or what a bundle says about its export.
     """
     return [*run.get("builds_on", []), *filter(None, [run.get("command")])]
 
@@ -72,7 +72,8 @@ def commands_of_bundle(bundle: Mapping[str, Any]) -> list[str]:
     trained = bundle.get("seeds", {}).get("commands") or commands_of(
         provenance.get("training") or {}
     )
-    return [*trained, *filter(None, [provenance.get("export", {}).get("command")])]
+    # A bundle that was exported from another one builds on that one's training, too.
+    return list(dict.fromkeys([*trained, *commands_of(provenance.get("export", {}))]))
 
 
 def _describe_targets(head: dict[str, Any]) -> str:

@@ -667,6 +667,65 @@ def test_a_bundle_that_is_calibrated_again_keeps_what_it_was_without(
     assert kept == other
 
 
+def test_a_temperature_that_was_looked_for_in_vain_is_told(
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    float_only: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepfer_training import export
+
+    monkeypatch.setattr(export, "fit_temperature", lambda labels, probabilities: 1.0)
+    plain = export.export_bundle(tiny_run, tmp_path / "1", tiny_dataset, calibrate="none")
+
+    folder = export.export_bundle(plain, tmp_path / "2", tiny_dataset, calibrate="ferplus")
+
+    before, now = (read_bundle(bundle)["provenance"]["calibration"] for bundle in (plain, folder))
+    assert (before["labels"], now["labels"]) == ("none", "ferplus")
+    assert now["temperature"] == 1.0
+    assert now["ece_before"] == now["ece_after"] != before["ece_after"]
+    words = " ".join((folder / "MODEL_CARD.md").read_text().split())
+    assert "no temperature made them fit better on PublicTest" in words
+
+
+def test_a_bundle_from_a_bundle_says_how_that_one_came_about(
+    tiny_bundle: Path,
+    tiny_run: Path,
+    tiny_dataset: FaceDataset,
+    tmp_path: Path,
+    float_only: None,
+) -> None:
+    from deepfer_training.export import export_bundle
+
+    other = copy_run(tiny_run, tmp_path / "other", seed=8)
+    run = json.loads((other / "run.json").read_text()) | {"command": "deepfer train --seed 8"}
+    (other / "run.json").write_text(json.dumps(run))
+    steps = ["deepfer train tiny.yaml", "deepfer export runs/tiny", "deepfer export tiny"]
+
+    folder = export_bundle(
+        tiny_bundle / "model.keras", tmp_path / "second", tiny_dataset, command=steps[-1]
+    )
+    assert _steps_of(folder) == steps
+    # Written again by the same command, and with another seed.
+    for command, seeds, expected in (
+        (steps[-1], [], steps),
+        ("deepfer export second", [other], [*steps, run["command"], "deepfer export second"]),
+    ):
+        export_bundle(
+            folder, folder, tiny_dataset, other_seeds=seeds, command=command, replace=True
+        )
+        assert _steps_of(folder) == expected
+
+
+def _steps_of(bundle: Path) -> list[str]:
+    """Return the commands that make a bundle again, as its card has them, without the last."""
+    section = (bundle / "MODEL_CARD.md").read_text().partition("## How to make it again")[2]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("    deepfer")]
+    assert lines[-1].startswith("deepfer evaluate")
+    return lines[:-1]
+
+
 def test_votes_without_a_majority_cannot_calibrate(
     tiny_run: Path, tiny_dataset: FaceDataset, tmp_path: Path
 ) -> None:

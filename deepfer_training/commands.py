@@ -362,7 +362,9 @@ def _progress(console: Console) -> Progress:
 
 
 def _data_options(data: Path, ferplus: Path | None) -> list[str]:
-    options = ["--data", data.name]
+    from deepfer_training.model_files import path_name
+
+    options = ["--data", path_name(data)]
     return options if ferplus is None else [*options, "--ferplus", ferplus.name]
 
 

@@ -52,6 +52,7 @@ from deepfer_training.model_files import (
     find_keras_model,
     find_model,
     format_json,
+    path_name,
     read_bundle,
     shown_path,
 )
@@ -313,11 +314,12 @@ def _describe_data(dataset: FaceDataset, *, unlearned: int) -> dict[str, Any]:
         dataset: The data set.
         unlearned: How many pictures of PublicTest the model has not learned from.
     """
-    options = ["--data", Path(dataset.source).name]
+    source = path_name(dataset.source)
+    options = ["--data", source]
     if dataset.votes is not None:
         options += ["--ferplus", *VOTE_TABLES]
     return {
-        "source": Path(dataset.source).name,
+        "source": source,
         "options": shlex.join(options),
         "images": dataset.split_sizes(),
         "public_test_unlearned": unlearned,

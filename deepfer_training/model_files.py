@@ -198,8 +198,12 @@ def file_sha256(path: Path) -> str:
 
 def shown_path(path: Path) -> str:
     """Return a path as a record may show it: without where it lies on this machine."""
-    hidden = path.is_absolute() or ".." in path.parts
-    return os.path.basename(os.path.abspath(path)) if hidden else str(path)
+    return path_name(path) if path.is_absolute() or ".." in path.parts else str(path)
+
+
+def path_name(path: str | Path) -> str:
+    """Return the name of a file or folder, also of one that is given as `.` or `..`."""
+    return os.path.basename(os.path.abspath(path))
 
 
 def _model_in(folder: Path) -> ModelFile:

@@ -332,6 +332,44 @@ def test_a_recorded_command_can_be_pasted(
     ]
 
 
+@pytest.mark.parametrize("data", [".", "../faces", "deeper/.."])
+def test_data_are_recorded_by_their_name_wherever_the_command_runs(
+    tiny_files: tuple[Path, Path],
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: str,
+) -> None:
+    from deepfer_training import export as exporting
+    from deepfer_training import training
+
+    commands = []
+
+    def note_command(*arguments: object, command: str, **options: object) -> list[Path]:
+        commands.append(command)
+        return []
+
+    monkeypatch.setattr(training, "train", note_command)
+    monkeypatch.setattr(exporting, "export_bundle", note_command)
+    # The export sets it.
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    faces = tmp_path / "faces"
+    (faces / "deeper").mkdir(parents=True)
+    shutil.copy(tiny_files[0], faces)
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
+    monkeypatch.chdir(faces)
+
+    for command, source in ((train, recipe), (export, "run")):
+        result = _run(command, source, "--data", data, "--output", "out")
+        assert result.exit_code == 0, result.output
+
+    assert commands == [
+        "deepfer train tiny.yaml --data faces --output out",
+        "deepfer export run --output out --data faces",
+    ]
+
+
 def test_every_way_to_distribute_can_be_asked_for() -> None:
     from deepfer_training.distribution import MODES
 

@@ -902,6 +902,21 @@ def test_a_bundle_does_not_say_where_files_lie(
     assert weights == "weights.h5"
 
 
+@pytest.mark.parametrize("source", [".", "../faces", "faces.csv/..", "/somewhere/faces"])
+def test_the_data_are_known_by_their_name(
+    tiny_dataset: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    from deepfer_training.export import _describe_data
+
+    (tmp_path / "faces").mkdir()
+    monkeypatch.chdir(tmp_path / "faces")
+
+    described = _describe_data(dataclasses.replace(tiny_dataset, source=source), unlearned=42)
+
+    assert described["source"] == "faces"
+    assert described["options"] == "--data faces --ferplus fer2013new.csv"
+
+
 def test_what_is_no_trained_model_is_refused(
     tiny_run: Path, tiny_bundle: Path, tiny_dataset: FaceDataset, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deepfer_training.config import TrainingConfig, config_from_dict
 from deepfer_training.errors import RunError
 from deepfer_training.fer2013 import FaceDataset
-from deepfer_training.model_files import BUNDLE_FILE, file_sha256, read_bundle
+from deepfer_training.model_files import BUNDLE_FILE, file_sha256, path_name, read_bundle
 from deepfer_training.networks import finished_path
 from deepfer_training.recipe_description import commands_of, commands_of_bundle
 from deepfer_training.training_records import RECIPE_FILE, RUN_FILE, read_run_file
@@ -311,9 +311,9 @@ def describe_run(
         | {name: _version(name) for name in names},
     }
     if start is not None:
-        run["start"] = start.name
+        run["start"] = path_name(start)
     if teachers:
-        run["teachers"] = [teacher.name for teacher in teachers]
+        run["teachers"] = [path_name(teacher) for teacher in teachers]
     if unlabelled is not None:
         run["unlabelled_images"] = len(unlabelled)
         run["unlabelled_sha256"] = hashlib.sha256(unlabelled.tobytes()).hexdigest()

@@ -241,6 +241,7 @@ def test_a_run_starts_from_another_and_learns_from_it(
     tiny_config: TrainingConfig,
     tmp_path: Path,
     view: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from deepfer_training.inference import KerasPredictor, predict
     from deepfer_training.training import train
@@ -256,7 +257,8 @@ def test_a_run_starts_from_another_and_learns_from_it(
     )
     run = tmp_path / "second"
 
-    train(config, wrong, run, start=tiny_run, teachers=[tiny_run], report=lambda line: None)
+    monkeypatch.chdir(tiny_run)
+    train(config, wrong, run, start=tiny_run, teachers=[Path(".")], report=lambda line: None)
 
     training = tiny_dataset.split("Training")
     first, second = (

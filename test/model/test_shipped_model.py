@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from deepfer_training.commands import evaluate
+from deepfer_training.config import load_config
 from deepfer_training.model_card import CARD_FILE, write_card
 from deepfer_training.model_files import find_model, read_bundle, shipped_models
+from deepfer_training.training_records import public_test_share, read_recipe
 
 _REPOSITORY = Path(__file__).parents[2]
 _DATASETS = Path(
@@ -158,3 +160,10 @@ def test_every_file_is_the_described_one(name: str, folder: Path, file: str) -> 
     assert model.name == name
     assert model.labels is not None
     assert len(model.labels) == 7
+
+
+@pytest.mark.parametrize("recipe", ["deepfer48-taught", "deepfer48-lowrank"])
+def test_recipes_that_go_on_from_the_default_model_may_do_so(recipe: str) -> None:
+    config = load_config(_REPOSITORY / "config" / "training" / f"{recipe}.yaml")
+    learned = public_test_share(read_recipe(shipped_models()["deepfer48"]))
+    assert config.public_test_share >= learned > 0

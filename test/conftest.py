@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 # Not by pytest's setting pythonpath, which Ubuntu 22.04's pytest does not know.
 sys.path[:0] = [str(Path(__file__).parent / "support"), str(Path(__file__).parents[1] / "scripts")]
 
-# Programs under test end by it. Started by tests that were started with nohup, they would not.
+# Programs under test end by them. Started by tests that were started with nohup, or in the
+# background of a script, they would not.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # rosbags has no rosdep key: where ROS comes from Debian packages, `deepfer bag` is optional.
 collect_ignore = (

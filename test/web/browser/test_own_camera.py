@@ -74,8 +74,8 @@ def test_the_face_before_the_camera_reaches_the_server_and_comes_back(
 def test_the_rate_is_bounded_and_shown(owner: PageVisitor, server: TestServer) -> None:
     agree(owner)
     detail = owner.page.locator("#sending-detail")
-    # More than 0 and less than 15. The first two pictures alone do not tell it: a busy machine takes
-    # longer to encode the one than the other.
+    # More than 0 and less than 15. The first two pictures alone do not tell it: a busy machine
+    # takes longer to encode the one than the other.
     expect(detail).to_have_text(re.compile(r"^([1-9]|1[0-4])\.\d\s/s \u00b7 640 \u00d7 480$"))
 
 

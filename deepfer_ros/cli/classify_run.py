@@ -179,7 +179,11 @@ class _Annotations:
             raise click.ClickException(f"The folder {folder} may not be written to.")
         target = folder.resolve()
         # A source that is a link is both: the link and what it leads to.
-        places = {place for path in sources for place in (_unfollowed(path), path.resolve())}
+        places = {
+            place
+            for path in sources
+            for place in (path.parent.resolve() / path.name, path.resolve())
+        }
         self._used = {place.name for place in places if place.parent == target}
 
     def save(self, path: Path, image_bgr: NDArray[np.uint8]) -> None:
@@ -208,11 +212,6 @@ class _Annotations:
             name = f"{stem}_emotions_{count}{suffix}"
         self._used.add(name)
         return name
-
-
-def _unfollowed(path: Path) -> Path:
-    """Return where a file lies, without following it if it is a link itself."""
-    return path.parent.resolve() / path.name
 
 
 class _JsonPrinter:

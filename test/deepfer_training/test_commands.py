@@ -298,23 +298,32 @@ def test_a_backend_that_keras_lacks_is_named(
     assert f"KERAS_BACKEND is '{name}', allowed: tensorflow, jax, torch." in result.stderr
 
 
-def test_a_recorded_command_can_be_pasted(
-    tiny_files: tuple[Path, Path],
-    tiny_config: TrainingConfig,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import keras
-
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What trainings and exports would record as their commands, instead of being done."""
+    from deepfer_training import export as exporting
     from deepfer_training import training
 
-    commands = []
+    commands: list[str] = []
 
     def note_command(*arguments: object, command: str, **options: object) -> list[Path]:
         commands.append(command)
         return []
 
     monkeypatch.setattr(training, "train", note_command)
+    monkeypatch.setattr(exporting, "export_bundle", note_command)
+    return commands
+
+
+def test_a_recorded_command_can_be_pasted(
+    tiny_files: tuple[Path, Path],
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    commands: list[str],
+) -> None:
+    import keras
+
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     recipe = tmp_path / "my recipe.yaml"
     recipe.write_text(json.dumps(dataclasses.asdict(tiny_config)))
@@ -338,19 +347,9 @@ def test_data_are_recorded_by_their_name_wherever_the_command_runs(
     tiny_config: TrainingConfig,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    commands: list[str],
     data: str,
 ) -> None:
-    from deepfer_training import export as exporting
-    from deepfer_training import training
-
-    commands = []
-
-    def note_command(*arguments: object, command: str, **options: object) -> list[Path]:
-        commands.append(command)
-        return []
-
-    monkeypatch.setattr(training, "train", note_command)
-    monkeypatch.setattr(exporting, "export_bundle", note_command)
     # The export sets it.
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     faces = tmp_path / "faces"
